@@ -1,0 +1,84 @@
+"""The algebra of elementary things: what a piece of a network does, counted one by one."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from operator import attrgetter
+from typing import Any
+
+from flopwise import dims
+from flopwise.dims import Dim
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """How many of each elementary operation, and the bytes moved.
+
+    `mac` are multiply-accumulates of contractions and `dot` the dot products they
+    form, so that n multiplications and n - 1 additions each can be read exactly.
+    Negation and subtraction are `add`; comparison, selection and absolute value are
+    `cmp`; rounding, logic and shifts are `bit`; `trig` holds sine, cosine and kin.
+    """
+
+    mac: Dim = 0
+    dot: Dim = 0
+    add: Dim = 0
+    mul: Dim = 0
+    div: Dim = 0
+    cmp: Dim = 0
+    exp: Dim = 0
+    log: Dim = 0
+    sqrt: Dim = 0
+    trig: Dim = 0
+    erf: Dim = 0
+    bit: Dim = 0
+    read: Dim = 0
+    write: Dim = 0
+
+    def __add__(self, other: Counts) -> Counts:
+        return Counts(*(a + b if b != 0 else a for a, b in zip(_values(self), _values(other))))
+
+    def __sub__(self, other: Counts) -> Counts:
+        return self + -1 * other
+
+    def __rmul__(self, times: Dim) -> Counts:
+        return Counts(*(times * a if a != 0 else 0 for a in _values(self)))
+
+    def at(self, **sizes: Dim) -> Counts:
+        """The counts with symbols replaced."""
+        return Counts(*(dims.at(a, sizes) for a in _values(self)))
+
+    @property
+    def flops(self) -> Dim:
+        """2 x the multiply-accumulates."""
+        return 2 * self.mac
+
+    @property
+    def ops(self) -> Dim:
+        """Every elementary operation: a dot product of length n is 2n - 1."""
+        return self.weigh(OPS)
+
+    def weigh(self, weights: Mapping[str, Any]) -> Any:
+        """The sum of counts, each times its weight."""
+        total: Any = 0
+        for name, weight in weights.items():
+            if (amount := getattr(self, name)) != 0:
+                total = total + amount * weight
+        return total
+
+    def items(self) -> list[tuple[str, Dim]]:
+        """The kinds that occur, with their amounts."""
+        return [(f, v) for f, v in zip(FIELDS, _values(self)) if v != 0]
+
+
+FIELDS = tuple(f.name for f in fields(Counts))
+ELEMENTARY = tuple(f for f in FIELDS if f not in ("mac", "dot", "read", "write"))
+OPS = {"mac": 2, "dot": -1, **dict.fromkeys(ELEMENTARY, 1)}
+_values = attrgetter(*FIELDS)
+ZERO = Counts()
+
+
+def dots(number: Dim, length: Dim) -> Counts:
+    """`number` dot products of `length` terms each."""
+    return Counts(mac=number * length, dot=number)

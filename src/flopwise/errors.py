@@ -1,0 +1,35 @@
+"""What can go wrong, each told in one line that says what to do about it."""
+
+from __future__ import annotations
+
+
+class FlopwiseError(Exception):
+    """Any input that flopwise cannot use; its text is one line for the user."""
+
+
+class UnknownFormat(FlopwiseError):
+    """No frontend recognises the source."""
+
+
+class UnreadableModel(FlopwiseError):
+    """A frontend recognised the source, and what it holds is broken."""
+
+
+class UnknownSize(FlopwiseError):
+    """A size that the model leaves open and nobody gave."""
+
+
+class ShapeMismatch(FlopwiseError):
+    """Shapes that cannot fit together; the text names the layer and the axis."""
+
+
+class UnknownName(FlopwiseError):
+    """A convention, device, layer or report that does not exist."""
+
+
+def nearest(name: str, names: list[str]) -> str:
+    """A half sentence that offers the names most like `name`."""
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, names, n=3, cutoff=0.4)
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(names))}"

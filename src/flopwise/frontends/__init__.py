@@ -1,0 +1,85 @@
+"""Frontends: one file per format, each lowering it to a Graph.
+
+A frontend is a module with `SUFFIXES`, `accepts(source, head)` that tells its format
+from the first bytes of a file (or from a Python object), and `load(source, request)`.
+It translates and computes nothing: shapes are filled in by `passes.infer`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Protocol
+
+from flopwise import plugins
+from flopwise.dims import Dim
+from flopwise.errors import UnknownFormat, UnreadableModel
+from flopwise.graph import Graph, Shape
+
+HEAD = 65536
+DEEPEST = 100
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the user asked for beside the model: shapes by input name ("" for the only
+    one), values of scalar inputs, the batch and the dtype of floats."""
+
+    inputs: Mapping[str, Shape] = field(default_factory=dict)
+    batch: Dim | None = None
+    dtype: str = ""
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+class Frontend(Protocol):
+    """The names that a frontend module must have."""
+
+    SUFFIXES: tuple[str, ...]
+
+    def accepts(self, source: Any, head: bytes) -> bool: ...
+
+    def load(self, source: Any, request: Request) -> Graph: ...
+
+
+def read(source: Any, request: Request) -> Graph:
+    """Lower a model in whatever format it comes. Raises UnknownFormat or UnreadableModel."""
+    if isinstance(source, str):
+        source = Path(source)
+    if isinstance(source, Path) and not source.exists() and ":" not in str(source):
+        raise UnknownFormat(f"{source}: no such file")
+    name, frontend = choose(source)
+    try:
+        return frontend.load(source, request)
+    except RecursionError:
+        raise UnreadableModel(f"{source}: nested too deep for a {name} file") from None
+    except OSError as error:
+        raise UnreadableModel(f"{source}: {error.strerror or error}") from None
+
+
+def choose(source: Any) -> tuple[str, Frontend]:
+    """The frontend whose structure the source has; failing that, whose suffix."""
+    frontends: dict[str, Frontend] = plugins.load_all("frontends")
+    head = b""
+    if isinstance(source, Path) and source.is_file():
+        with source.open("rb") as file:
+            head = file.read(HEAD)
+        if not head:
+            raise UnreadableModel(f"{source}: the file is empty")
+    for name, frontend in frontends.items():
+        if frontend.accepts(source, head):
+            return name, frontend
+    for name, frontend in frontends.items():
+        if isinstance(source, Path) and source.suffix.lower() in frontend.SUFFIXES:
+            return name, frontend
+    raise UnknownFormat(
+        f"{source}: not a format that flopwise reads ({', '.join(sorted(frontends))})"
+    )
+
+
+def read_text(path: Path) -> str:
+    """The text of a file. Raises UnreadableModel when it is not UTF-8."""
+    try:
+        return path.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UnreadableModel(f"{path}: not UTF-8 text at byte {error.start}") from None

@@ -1,0 +1,104 @@
+"""Tensor, Node, Graph: what every format is lowered to. Frozen, framework-free."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeAlias
+
+from flopwise.dims import Dim, ceildiv, prod
+
+Shape: TypeAlias = tuple[Dim, ...]
+
+BITS = {
+    "bool": 8, "int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "float4": 4, "nf4": 4, "float6": 6,
+    "int8": 8, "uint8": 8, "float8": 8, "int16": 16, "uint16": 16, "float16": 16, "bfloat16": 16,
+    "int32": 32, "uint32": 32, "float32": 32, "int64": 64, "uint64": 64, "float64": 64,
+    "complex32": 32, "complex64": 64, "complex128": 128, "string": 0, "": 32,
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Tensor:
+    """A value that flows between nodes.
+
+    `shape` is None, and single axes may be None, as long as they are not known.
+    `role` is input, weight (learned, or stored with the learned), buffer (running
+    statistics kept apart), constant, or activation. `value` holds a small constant as
+    a numpy array, for shape arithmetic.
+    """
+
+    name: str
+    shape: tuple[Dim | None, ...] | None = None
+    dtype: str = "float32"
+    role: str = "activation"
+    trainable: bool = True
+    value: Any = field(default=None, compare=False, repr=False)
+
+    @property
+    def known(self) -> bool:
+        return self.shape is not None and None not in self.shape
+
+    @property
+    def size(self) -> Dim:
+        """The number of elements; the shape must be known."""
+        return prod(self.shape)  # type: ignore[arg-type]
+
+    @property
+    def bytes(self) -> Dim:
+        bits = BITS[self.dtype]
+        return self.size * (bits // 8) if bits % 8 == 0 else ceildiv(self.size * bits, 8)
+
+
+@dataclass(frozen=True, slots=True)
+class Node:
+    """One operator. `op` is a word of our vocabulary, `origin` the native one and its place.
+
+    An input is None where an optional operand is absent. `scope` is the module path,
+    outermost first. Control flow keeps its bodies in `attrs` as graphs: `body` with
+    a `repeat` count, or `branches`, of which the dearest is counted.
+    """
+
+    op: str
+    inputs: tuple[Tensor | None, ...]
+    outputs: tuple[Tensor, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    name: str = ""
+    scope: tuple[str, ...] = ()
+    origin: str = ""
+
+    @property
+    def weights(self) -> tuple[Tensor, ...]:
+        """The learned operands."""
+        return tuple(t for t in self.inputs if t is not None and t.role == "weight")
+
+    def __str__(self) -> str:
+        return f"{self.name or self.op} ({self.origin or self.op})"
+
+
+@dataclass(frozen=True, slots=True)
+class Graph:
+    """Nodes in an order in which they can run.
+
+    `weights` lists learned tensors that no node uses, so that parameters stay true.
+    """
+
+    inputs: tuple[Tensor, ...]
+    outputs: tuple[Tensor, ...]
+    nodes: tuple[Node, ...]
+    name: str = ""
+    format: str = ""
+    weights: tuple[Tensor, ...] = ()
+    notes: tuple[str, ...] = ()
+
+    def tensors(self) -> Iterator[Tensor]:
+        """Every tensor once, by name, in order of first appearance."""
+        seen: set[str] = set()
+        groups = (self.inputs, *((*n.inputs, *n.outputs) for n in self.nodes), self.weights)
+        for tensor in (t for group in groups for t in group if t is not None):
+            if tensor.name not in seen:
+                seen.add(tensor.name)
+                yield tensor
+
+    def with_nodes(self, nodes: tuple[Node, ...]) -> Graph:
+        return replace(self, nodes=nodes)

@@ -1,0 +1,162 @@
+"""The textbook: one entry per operator, with its formula, its shapes and its traffic.
+
+Letters, the same everywhere: n batch, c input channels, f output channels (filters),
+g input channels that one filter sees (c / groups), x input space, y output space,
+k kernel, m n k rows, columns and inner length of a matrix product, t time steps,
+h heads or hidden size, q queries, d features.
+
+A formula asks for what it needs by parameter name: an axis of its pattern, the name of
+an operand (1 when present, 0 when not), an attribute of the node, or `inputs`,
+`outputs` and `node` themselves. It holds no convention, no dtype and no device.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from flopwise.counts import Counts
+from flopwise.errors import ShapeMismatch
+from flopwise.graph import Node, Shape
+from flopwise.pattern import Pattern, patterns
+
+Rule = Callable[..., Any]
+R = TypeVar("R", bound=Rule)
+
+
+@dataclass(slots=True)
+class Op:
+    """An operator of our vocabulary.
+
+    `count` gives Counts; `axes` the sizes of axes that no operand shows yet; `shape`
+    the output shapes where a pattern cannot say them; `fold` the output values of
+    constant inputs. `view` operators move no bytes; `traffic` gives (read, write)
+    where they are not simply the inputs and the outputs.
+    """
+
+    name: str
+    family: str
+    count: Rule
+    patterns: tuple[Pattern, ...] = ()
+    view: bool = False
+    dtype: str = ""
+    axes: Rule | None = None
+    shape: Rule | None = None
+    fold: Rule | None = None
+    traffic: Rule | None = None
+
+
+OPS: dict[str, Op] = {}
+
+
+def op(name: str, text: str = "", *, view: bool = False, dtype: str = "") -> Callable[[R], R]:
+    """Enter the decorated formula under `name`, with the pattern of its operands."""
+
+    def enter(count: R) -> R:
+        family = count.__module__.rpartition(".")[2]
+        OPS[name] = Op(name, family, count, patterns(text) if text else (), view, dtype)
+        return count
+
+    return enter
+
+
+def rule(kind: str, *names: str) -> Callable[[R], R]:
+    """Enter the decorated function as the axes, shape, fold or traffic rule of operators."""
+
+    def enter(function: R) -> R:
+        for name in names:
+            setattr(OPS[name], kind, function)
+        return function
+
+    return enter
+
+
+def find(name: str) -> Op | None:
+    """The entry of an operator, or None: it is unknown."""
+    if not OPS:
+        from flopwise.plugins import load_all
+
+        load_all("ops")
+    return OPS.get(name)
+
+
+def known() -> Iterator[Op]:
+    """Every operator, by name."""
+    find("")
+    return iter(sorted(OPS.values(), key=lambda entry: entry.name))
+
+
+def call(function: Rule, known: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
+    """Call a rule with what its parameters name: from `known`, else from `attrs`."""
+    arguments = {}
+    for name, default in parameters(function):
+        if name in known:
+            arguments[name] = known[name]
+        elif name in attrs:
+            arguments[name] = attrs[name]
+        elif default is inspect.Parameter.empty:
+            raise ShapeMismatch(f"'{name}' is not given and follows from no operand")
+    return function(**arguments)
+
+
+_PARAMETERS: dict[Rule, tuple[tuple[str, Any], ...]] = {}
+
+
+def parameters(function: Rule) -> tuple[tuple[str, Any], ...]:
+    """The parameter names of a rule with their defaults."""
+    if function not in _PARAMETERS:
+        signature = inspect.signature(function).parameters.values()
+        _PARAMETERS[function] = tuple((p.name, p.default) for p in signature)
+    return _PARAMETERS[function]
+
+
+def layout(node: Node, entry: Op) -> Pattern | None:
+    """The spelling that fits a node: its operator's, or its own where a format lays out
+    its operands otherwise."""
+    spelled = patterns(node.attrs["pattern"]) if "pattern" in node.attrs else entry.patterns
+    if len(spelled) < 2:
+        return spelled[0] if spelled else None
+    sides = shapes(node.inputs), shapes(node.outputs)
+    return next((p for p in spelled if p.fits(*sides)), spelled[0])
+
+
+def bind(node: Node, entry: Op) -> dict[str, Any]:
+    """What a formula may ask for. Raises ShapeMismatch where operands do not fit."""
+    axes: dict[str, Any] = {"inputs": node.inputs, "outputs": node.outputs, "node": node}
+    spelled = layout(node, entry)
+    if spelled is not None:
+        axes |= spelled.bind(shapes(node.inputs), shapes(node.outputs))
+    return axes
+
+
+def shapes(tensors: Sequence[Any]) -> list[Shape | None]:
+    """The shapes of tensors; None for the absent and the unknown."""
+    return [t.shape if t is not None and t.known else None for t in tensors]
+
+
+def count(node: Node) -> Counts | None:
+    """The counts of one node; None when its operator or one of its shapes is unknown."""
+    entry = find(node.op)
+    if entry is None or not resolved(node):
+        return None
+    counts: Counts | None = call(entry.count, bind(node, entry), node.attrs)
+    return None if counts is None else counts + traffic(node, entry)
+
+
+def resolved(node: Node) -> bool:
+    """Whether every shape that the node touches is known."""
+    return all(t is None or t.known for t in (*node.inputs, *node.outputs))
+
+
+def traffic(node: Node, entry: Op) -> Counts:
+    """Bytes read and written: each operand once, unless the operator says otherwise."""
+    if entry.view:
+        return Counts()
+    if entry.traffic is not None:
+        read, write = call(entry.traffic, bind(node, entry), node.attrs)
+        return Counts(read=read, write=write)
+    unique = {t.name: t for t in node.inputs if t is not None}
+    read = sum((t.bytes for t in unique.values()), 0)
+    return Counts(read=read, write=sum((t.bytes for t in node.outputs), 0))

@@ -1,0 +1,219 @@
+"""Contractions: sums of products over shared axes. Convolution, matrix product, einsum."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flopwise.counts import Counts, dots
+from flopwise.dims import Dim, ceildiv, prod
+from flopwise.errors import ShapeMismatch
+from flopwise.graph import Shape, Tensor
+from flopwise.ops import op, rule
+from flopwise.ops.broadcasting import broadcast
+
+
+@op("conv", "n c *x, weight: f g *k, bias?: f -> n f *y")
+def conv(n: Dim, f: Dim, y: Shape, g: Dim, k: Shape, bias: int) -> Counts:
+    """Any number of axes and groups; padded taps are multiplied like any other."""
+    outputs = n * f * prod(y)
+    return dots(outputs, g * prod(k)) + Counts(add=outputs * bias)
+
+
+@rule("axes", "conv")
+def windows(
+    c: Dim, x: Shape, f: Dim, k: Any, groups: Dim = 1, stride: Any = 1, pad: Any = 0,
+    dilation: Any = 1,
+) -> dict[str, Any]:  # fmt: skip
+    """`pad` is a size, a tuple of sizes, of (before, after) pairs, or "same"."""
+    k = each(k, len(x))
+    if isinstance(c, int) and isinstance(groups, int) and (groups < 1 or c % groups):
+        raise ShapeMismatch(f"{c} input channels do not divide into {groups} groups")
+    return {"f": f, "k": k, "g": c // groups, "y": slide(x, k, stride, pad, dilation)}
+
+
+@op("conv_transpose", "n c *x, weight: c g *k, bias?: f -> n f *y")
+def conv_transpose(n: Dim, c: Dim, x: Shape, g: Dim, k: Shape, f: Dim, y: Shape, bias: int) -> Counts:
+    """Every input element meets every tap once: g output channels per group."""
+    outputs = n * f * prod(y)
+    return Counts(mac=n * c * prod(x) * g * prod(k), dot=outputs, add=outputs * bias)
+
+
+@rule("axes", "conv_transpose")
+def spread(
+    x: Shape, f: Dim, k: Any, groups: Dim = 1, stride: Any = 1, pad: Any = 0, dilation: Any = 1,
+    output_pad: Any = 0, y: Any = None,
+) -> dict[str, Any]:  # fmt: skip
+    """y = (x - 1) stride - pads + dilation (k - 1) + 1 + output padding."""
+    k, rank = each(k, len(x)), len(x)
+    axes = zip(x, k, each(stride, rank), each(dilation, rank), each(output_pad, rank))
+    if pad == "same":
+        y = tuple(a * s for a, s in zip(x, each(stride, rank)))
+    elif y is None:
+        full = [(a - 1) * s + d * (t - 1) + 1 + o for a, t, s, d, o in axes]
+        y = tuple(size - b - e for size, (b, e) in zip(full, pairs(pad, rank)))
+    return {"f": f, "k": k, "g": f // groups, "y": tuple(y)}
+
+
+@op("deform_conv", "n c *x, weight: f g *k, bias?: f -> n f *y")
+def deform_conv(
+    n: Dim, c: Dim, f: Dim, y: Shape, g: Dim, k: Shape, bias: int, modulated: int = 0
+) -> Counts:
+    """A convolution over samples that are first interpolated between 2^d neighbours.
+
+    Each sample of a channel is a dot product of 2^d terms; positions and weights of
+    the neighbours, once per offset, are small beside it and not counted.
+    """
+    samples, taps = n * c * prod(y) * prod(k), 2 ** len(y)
+    blend = Counts(mul=samples * (taps + modulated), add=samples * (taps - 1))
+    return conv(n, f, y, g, k, bias) + blend
+
+
+rule("axes", "deform_conv")(windows)
+
+
+@op("linear", "*n i, weight: o i, bias?: o -> *n o")
+def linear(n: Shape, i: Dim, o: Dim, bias: int) -> Counts:
+    outputs = prod(n) * o
+    return dots(outputs, i) + Counts(add=outputs * bias)
+
+
+@rule("axes", "linear")
+def features(o: Dim) -> dict[str, Any]:
+    return {"o": o}
+
+
+@op("local_conv", "n c *x, weight: *y f c *k, bias?: f *y -> n f *y")
+def local_conv(n: Dim, c: Dim, f: Dim, y: Shape, k: Shape, bias: int) -> Counts:
+    """A convolution whose filters are not shared between positions."""
+    outputs = n * f * prod(y)
+    return dots(outputs, c * prod(k)) + Counts(add=outputs * bias)
+
+
+@rule("axes", "local_conv")
+def local_windows(x: Shape, f: Dim, k: Any, stride: Any = 1, pad: Any = 0) -> dict[str, Any]:
+    k = each(k, len(x))
+    return {"f": f, "k": k, "y": slide(x, k, stride, pad)}
+
+
+@op("matmul", "*_ m k, *_ k n -> *b m n | k, *_ k n -> *b n | *_ m k, k -> *b m | k, k -> *b")
+def matmul(k: Dim, b: Shape, m: Dim = 1, n: Dim = 1) -> Counts:
+    """Rows by columns, over broadcast batch axes; vectors as numpy has it."""
+    return dots(prod(b) * m * n, k)
+
+
+@rule("shape", "matmul")
+def matmul_shape(inputs: tuple[Tensor, ...]) -> list[Shape]:
+    a, b = inputs[0].shape or (), inputs[1].shape or ()
+    if not a or not b:
+        raise ShapeMismatch("a matrix product of a scalar")
+    inner = b[-2] if len(b) > 1 else b[0]
+    if isinstance(a[-1], int) and isinstance(inner, int) and a[-1] != inner:
+        raise ShapeMismatch(f"inner axes of a matrix product are {a[-1]} and {inner}")
+    rows, columns = a[-2:-1], b[-1:] if len(b) > 1 else ()
+    return [(*broadcast(a[:-2], b[:-2]), *rows, *columns)]  # type: ignore[arg-type, list-item]
+
+
+@op("einsum")
+def einsum(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], equation: str) -> Counts:
+    """One product over all axes at once for two operands; left to right for more."""
+    terms, result = split_equation(equation, [len(t.shape or ()) for t in inputs])
+    sizes = axis_sizes(terms, inputs)
+    total, left = Counts(), terms[0]
+    for i, term in enumerate(terms[1:], 1):
+        needed = {*result, *(a for t in terms[i + 1 :] for a in t)}
+        kept = tuple(dict.fromkeys(a for a in (*left, *term) if a in needed))
+        summed = prod(sizes[a] for a in {*left, *term} - {*kept})
+        total += dots(prod(sizes[a] for a in kept), summed)
+        left = kept
+    if len(terms) == 1:
+        outputs_size = prod(sizes[a] for a in result)
+        total += Counts(add=prod(sizes[a] for a in set(left)) - outputs_size)
+    return total
+
+
+@rule("shape", "einsum")
+def einsum_shape(inputs: tuple[Tensor, ...], equation: str) -> list[Shape]:
+    terms, result = split_equation(equation, [len(t.shape or ()) for t in inputs])
+    sizes = axis_sizes(terms, inputs)
+    return [tuple(sizes[a] for a in result)]
+
+
+def split_equation(equation: str, ranks: list[int]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+    """The axes of each operand and of the result; an ellipsis becomes numbered axes."""
+    left, arrow, right = equation.replace(" ", "").partition("->")
+    parts = left.split(",")
+    if len(parts) != len(ranks):
+        raise ShapeMismatch(f"einsum '{equation}' has {len(parts)} operands, {len(ranks)} given")
+    extra = max((r - len(p) + 3 for p, r in zip(parts, ranks) if "..." in p), default=0)
+
+    def letters(part: str, count: int) -> tuple[str, ...]:
+        before, dots_, after = part.partition("...")
+        return (*before, *(str(i) for i in range(extra - count, extra)), *after) if dots_ else (*part,)
+
+    terms = [letters(p, r - len(p) + 3) for p, r in zip(parts, ranks)]
+    if arrow:
+        return terms, letters(right, extra)
+    flat = [a for t in terms for a in t if not a.isdigit()]
+    implicit = sorted(a for a in set(flat) if flat.count(a) == 1)
+    return terms, (*(str(i) for i in range(extra)), *implicit)
+
+
+def axis_sizes(terms: list[tuple[str, ...]], inputs: tuple[Tensor, ...]) -> dict[str, Dim]:
+    sizes: dict[str, Dim] = {}
+    for term, tensor in zip(terms, inputs):
+        if len(term) != len(tensor.shape or ()):
+            raise ShapeMismatch(f"einsum term '{''.join(term)}' does not fit {tensor.shape}")
+        for axis, size in zip(term, tensor.shape or ()):
+            (sizes[axis],) = broadcast((sizes.get(axis, 1),), (size,))  # type: ignore[arg-type]
+    return sizes
+
+
+def each(value: Any, rank: int) -> tuple[Dim, ...]:
+    """One size per axis; a single one stands for all."""
+    if isinstance(value, (tuple, list)):
+        if len(value) == 1:
+            return tuple(value) * rank
+        if len(value) != rank:
+            raise ShapeMismatch(f"{len(value)} sizes {tuple(value)} for {rank} axes")
+        return tuple(value)
+    return (value,) * rank
+
+
+def pairs(pad: Any, rank: int) -> list[tuple[Dim, Dim]]:
+    """Padding before and after, per axis."""
+    return [p if isinstance(p, tuple) else (p, p) for p in each(pad, rank)]
+
+
+def slide(
+    x: Shape, k: Shape, stride: Any = 1, pad: Any = 0, dilation: Any = 1, ceil: Any = False
+) -> Shape:
+    """The number of window positions per axis.
+
+    `pad` "same" gives ceil(x / stride). `ceil` rounds a last partial window in: "full"
+    always, True only when it begins before the end of the padded input.
+    """
+    rank = len(x)
+    stride, dilation = each(stride, rank), each(dilation, rank)
+    if pad == "same":
+        return tuple(ceildiv(a, s) for a, s in zip(x, stride))
+    sizes = zip(x, k, stride, dilation, pairs(pad, rank))
+    return tuple(positions(a, (t - 1) * d + 1, s, p, ceil) for a, t, s, d, p in sizes)
+
+
+def positions(x: Dim, window: Dim, stride: Dim, pad: tuple[Dim, Dim], ceil: Any) -> Dim:
+    room = x + pad[0] + pad[1] - window
+    if isinstance(room, int) and room < 0:
+        raise ShapeMismatch(f"a window of {window} does not fit an axis of {x} padded by {pad}")
+    if not ceil:
+        return room // stride + 1
+    count = ceildiv(room, stride) + 1
+    if ceil == "full" or pad == (0, 0) and isinstance(stride, int) and stride <= window:
+        return count
+    last = x + pad[0] - 1
+    return _clip(count, last // stride + 1)
+
+
+def _clip(count: Dim, most: Dim) -> Dim:
+    from flopwise.dims import minimum
+
+    return minimum(count, most)

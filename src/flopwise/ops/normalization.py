@@ -1,0 +1,104 @@
+"""Normalisations and softmax, written out as the definitions have them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flopwise.counts import Counts
+from flopwise.dims import Dim, prod
+from flopwise.graph import Shape, Tensor
+from flopwise.ops import op, rule
+
+
+def standardize(groups: Dim, size: Dim, weight: int, bias: int, centre: int = 1) -> Counts:
+    """Mean and variance of `groups` groups of `size` elements, then (x - mean) / std.
+
+    With centre 0 the mean is left out, as root-mean-square normalisation does.
+    """
+    n = groups * size
+    mean = Counts(add=groups * (size - 1) + n, div=groups)
+    variance = Counts(mul=n, add=groups * (size - 1) + groups, div=groups, sqrt=groups)
+    return centre * mean + variance + Counts(div=n, mul=n * weight, add=n * bias)
+
+
+@op("batch_norm", "n c *x, mean: c, variance: c, weight?: c, bias?: c -> n c *x")
+def batch_norm(n: Dim, c: Dim, x: Shape, weight: int, bias: int) -> Counts:
+    """With stored statistics: (x - mean) / sqrt(variance + eps), then weight and bias."""
+    size = n * c * prod(x)
+    return Counts(add=size + c + size * bias, sqrt=c, div=size, mul=size * weight)
+
+
+@op("batch_norm_train", "n c *x, weight?: c, bias?: c -> n c *x")
+def batch_norm_train(n: Dim, c: Dim, x: Shape, weight: int, bias: int) -> Counts:
+    """With the statistics of the batch itself."""
+    return standardize(c, n * prod(x), weight, bias)
+
+
+@op("layer_norm", "*x, weight?: *_, bias?: *_ -> *x")
+def layer_norm(x: Shape, weight: int, bias: int, axes: int = 1) -> Counts:
+    """Over the last `axes` axes."""
+    size = prod(x[len(x) - axes :])
+    return standardize(prod(x[: len(x) - axes]), size, weight, bias)
+
+
+@op("rms_norm", "*x, weight?: *_ -> *x")
+def rms_norm(x: Shape, weight: int, axes: int = 1) -> Counts:
+    """x / sqrt(mean(x²) + eps) over the last `axes` axes, then weight."""
+    size = prod(x[len(x) - axes :])
+    return standardize(prod(x[: len(x) - axes]), size, weight, 0, centre=0)
+
+
+@op("group_norm", "n c *x, weight?: *_, bias?: *_ -> n c *x")
+def group_norm(n: Dim, c: Dim, x: Shape, weight: int, bias: int, groups: Dim = 1) -> Counts:
+    return standardize(n * groups, c * prod(x) // groups, weight, bias)
+
+
+@op("instance_norm", "n c *x, weight?: c, bias?: c -> n c *x")
+def instance_norm(n: Dim, c: Dim, x: Shape, weight: int, bias: int) -> Counts:
+    return standardize(n * c, prod(x), weight, bias)
+
+
+@op("scale", "n c *x, weight?: c, bias?: c -> n c *x")
+def scale(n: Dim, c: Dim, x: Shape, weight: int, bias: int) -> Counts:
+    """A learned factor and offset per channel."""
+    size = n * c * prod(x)
+    return Counts(mul=size * weight, add=size * bias)
+
+
+@op("lrn", "n c *x -> n c *x")
+def lrn(n: Dim, c: Dim, x: Shape, size: Dim) -> Counts:
+    """x / (k + alpha/size · sum of `size` neighbours squared)^beta; AlexNet §3.3."""
+    each = n * c * prod(x)
+    return each * Counts(mul=3, add=size, log=1, exp=1, div=1)
+
+
+@op("l2_norm", "*x, weight?: *_ -> *x")
+def l2_norm(x: Shape, weight: int, over: Dim) -> Counts:
+    """x / sqrt(sum of squares + eps) over groups of `over` elements, then a weight."""
+    size = prod(x)
+    groups = size // over
+    return Counts(mul=size + size * weight, add=size, sqrt=groups, div=size)
+
+
+@rule("axes", "l2_norm")
+def l2_axes() -> dict[str, Any]:
+    return {}
+
+
+@op("softmax", "*x -> *x")
+def softmax(x: Shape, axis: int = -1) -> Counts:
+    """exp(x - max) / sum of the same, along one axis."""
+    size, rows = prod(x), prod(x) // x[axis] if x else 1
+    return Counts(cmp=size - rows, add=size + size - rows, exp=size, div=size)
+
+
+@op("log_softmax", "*x -> *x")
+def log_softmax(x: Shape, axis: int = -1) -> Counts:
+    """x - max - log(sum(exp(x - max))), along one axis."""
+    size, rows = prod(x), prod(x) // x[axis] if x else 1
+    return Counts(cmp=size - rows, add=3 * size - rows, exp=size, log=rows)
+
+
+@rule("shape", "softmax", "log_softmax")
+def same_shape(inputs: tuple[Tensor, ...]) -> list[Shape]:
+    return [inputs[0].shape]  # type: ignore[list-item]

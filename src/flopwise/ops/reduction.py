@@ -1,0 +1,196 @@
+"""Reductions and pooling: many elements to one."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from flopwise.counts import Counts
+from flopwise.dims import Dim, ceildiv, prod
+from flopwise.errors import ShapeMismatch
+from flopwise.graph import Shape, Tensor
+from flopwise.ops import op, rule
+from flopwise.ops.contraction import each, slide
+
+
+@op("max_pool", "n c *x -> n c *y")
+def max_pool(n: Dim, c: Dim, y: Shape, k: Any) -> Counts:
+    """prod(k) - 1 comparisons per output."""
+    return n * c * prod(y) * Counts(cmp=prod(each(k, len(y))) - 1)
+
+
+@op("avg_pool", "n c *x -> n c *y")
+def avg_pool(n: Dim, c: Dim, y: Shape, k: Any) -> Counts:
+    """prod(k) - 1 additions and one division per output; padding counts as elements."""
+    return n * c * prod(y) * Counts(add=prod(each(k, len(y))) - 1, div=1)
+
+
+@op("lp_pool", "n c *x -> n c *y")
+def lp_pool(n: Dim, c: Dim, y: Shape, k: Any) -> Counts:
+    """The root of a sum of powers; p = 2: a square each and a square root."""
+    taps = prod(each(k, len(y)))
+    return n * c * prod(y) * Counts(mul=taps, add=taps - 1, sqrt=1)
+
+
+@rule("axes", "max_pool", "avg_pool", "lp_pool")
+def pool_windows(
+    x: Shape, k: Any, stride: Any = 1, pad: Any = 0, dilation: Any = 1, ceil: Any = False
+) -> dict[str, Any]:
+    return {"y": slide(x, each(k, len(x)), stride, pad, dilation, ceil)}
+
+
+@op("global_avg_pool", "n c *x -> n c *_")
+def global_avg_pool(n: Dim, c: Dim, x: Shape) -> Counts:
+    return n * c * Counts(add=prod(x) - 1, div=1)
+
+
+@op("global_max_pool", "n c *x -> n c *_")
+def global_max_pool(n: Dim, c: Dim, x: Shape) -> Counts:
+    return n * c * Counts(cmp=prod(x) - 1)
+
+
+@op("global_lp_pool", "n c *x -> n c *_")
+def global_lp_pool(n: Dim, c: Dim, x: Shape) -> Counts:
+    return n * c * Counts(mul=prod(x), add=prod(x) - 1, sqrt=1)
+
+
+@rule("shape", "global_avg_pool", "global_max_pool", "global_lp_pool")
+def global_shape(inputs: tuple[Tensor, ...]) -> list[Shape]:
+    shape = inputs[0].shape or ()
+    return [(*shape[:2], *(1 for _ in shape[2:]))]  # type: ignore[list-item]
+
+
+@op("adaptive_avg_pool", "n c *x -> n c *y")
+def adaptive_avg_pool(n: Dim, c: Dim, x: Shape, y: Shape) -> Counts:
+    outputs = n * c * prod(y)
+    return Counts(add=n * c * covered(x, y) - outputs, div=outputs)
+
+
+@op("adaptive_max_pool", "n c *x -> n c *y")
+def adaptive_max_pool(n: Dim, c: Dim, x: Shape, y: Shape) -> Counts:
+    return Counts(cmp=n * c * covered(x, y) - n * c * prod(y))
+
+
+@rule("axes", "adaptive_avg_pool", "adaptive_max_pool")
+def adaptive_axes(x: Shape, size: Any) -> dict[str, Any]:
+    sizes = each(size, len(x))
+    return {"y": tuple(a if s is None else s for a, s in zip(x, sizes))}
+
+
+def covered(x: Shape, y: Shape) -> Dim:
+    """Elements under all windows [floor(i x/y), ceil((i + 1) x/y)): windows may overlap."""
+    return prod(_covered(a, b) for a, b in zip(x, y))
+
+
+def _covered(x: Dim, y: Dim) -> Dim:
+    if y == 1 or x == y or isinstance(x, int) and isinstance(y, int) and x % y == 0:
+        return x
+    if not isinstance(y, int):
+        raise ShapeMismatch(f"adaptive pooling of a free size {x} to a free size {y}")
+    return sum((ceildiv((i + 1) * x, y) - i * x // y for i in range(y)), 0)
+
+
+@op("reduce_sum")
+def reduce_sum(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    return Counts(add=inputs[0].size - outputs[0].size)
+
+
+@op("reduce_mean")
+def reduce_mean(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    return Counts(add=inputs[0].size - outputs[0].size, div=outputs[0].size)
+
+
+@op("reduce_max")
+def reduce_max(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    return Counts(cmp=inputs[0].size - outputs[0].size)
+
+
+@op("reduce_prod")
+def reduce_prod(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    return Counts(mul=inputs[0].size - outputs[0].size)
+
+
+@op("reduce_l1")
+def reduce_l1(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    return Counts(cmp=inputs[0].size, add=inputs[0].size - outputs[0].size)
+
+
+@op("reduce_l2")
+def reduce_l2(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    size, results = inputs[0].size, outputs[0].size
+    return Counts(mul=size, add=size - results, sqrt=results)
+
+
+@op("reduce_sum_square")
+def reduce_sum_square(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    return Counts(mul=inputs[0].size, add=inputs[0].size - outputs[0].size)
+
+
+@op("reduce_log_sum")
+def reduce_log_sum(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    return Counts(add=inputs[0].size - outputs[0].size, log=outputs[0].size)
+
+
+@op("reduce_log_sum_exp")
+def reduce_log_sum_exp(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    size, results = inputs[0].size, outputs[0].size
+    return Counts(exp=size, add=size - results, log=results)
+
+
+@op("reduce_var")
+def reduce_var(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """The mean, then the mean of squared differences."""
+    size, results = inputs[0].size, outputs[0].size
+    return Counts(add=3 * size - 2 * results, mul=size, div=2 * results)
+
+
+@op("reduce_std")
+def reduce_std(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    return reduce_var(inputs, outputs) + Counts(sqrt=outputs[0].size)
+
+
+@op("reduce_any", dtype="bool")
+def reduce_any(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    return Counts(bit=inputs[0].size - outputs[0].size)
+
+
+@op("argmax", dtype="int64")
+def argmax(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    return Counts(cmp=inputs[0].size - outputs[0].size)
+
+
+REDUCTIONS = (
+    "reduce_sum", "reduce_mean", "reduce_max", "reduce_prod", "reduce_l1", "reduce_l2",
+    "reduce_sum_square", "reduce_log_sum", "reduce_log_sum_exp", "reduce_var", "reduce_std",
+    "reduce_any", "argmax",
+)  # fmt: skip
+
+
+@rule("shape", *REDUCTIONS)
+def reduced_shape(
+    inputs: tuple[Tensor, ...], axes: Any = None, keep: bool = True
+) -> list[Shape]:
+    """`axes` None reduces all; a second operand may hold them."""
+    shape = inputs[0].shape or ()
+    if axes is None and len(inputs) > 1 and inputs[1] is not None:
+        axes = [int(a) for a in inputs[1].value.ravel()]
+    gone = {a % len(shape) for a in axes} if axes is not None and shape else {*range(len(shape))}
+    kept = [1 if i in gone else s for i, s in enumerate(shape) if keep or i not in gone]
+    return [tuple(kept)]  # type: ignore[arg-type]
+
+
+@op("cumsum")
+def cumsum(inputs: tuple[Tensor, ...], axis: int = 0) -> Counts:
+    """One addition per element but the first along the axis."""
+    size, along = inputs[0].size, (inputs[0].shape or (1,))[axis]
+    return Counts(add=size - size // along)  # type: ignore[operator]
+
+
+@op("cumprod")
+def cumprod(inputs: tuple[Tensor, ...], axis: int = 0) -> Counts:
+    size, along = inputs[0].size, (inputs[0].shape or (1,))[axis]
+    return Counts(mul=size - size // along)  # type: ignore[operator]
+
+
+@rule("shape", "cumsum", "cumprod")
+def running_shape(inputs: tuple[Tensor, ...]) -> list[Shape]:
+    return [inputs[0].shape]  # type: ignore[list-item]

@@ -1,0 +1,104 @@
+"""Fill in missing shapes and fold constants, in one walk along the graph.
+
+The two go together: a reshape needs the value of its shape operand, and that value is
+folded from shapes. Operands that an operator's pattern can work out (the weights of a
+convolution whose input has just become known) are filled in by the same rule.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from flopwise import ops
+from flopwise.errors import FlopwiseError, ShapeMismatch
+from flopwise.graph import Graph, Node, Tensor
+from flopwise.ops import Op
+
+Known = dict[str, Tensor]
+
+
+def infer(graph: Graph) -> Graph:
+    """The graph with every shape known that can be known.
+
+    Raises ShapeMismatch, naming the layer, where shapes cannot fit.
+    """
+    known: Known = {t.name: t for t in graph.inputs}
+    nodes = tuple(_infer_node(node, known) for node in graph.nodes)
+    outputs = tuple(known.get(t.name, t) for t in graph.outputs)
+    return replace(graph, nodes=nodes, outputs=outputs)
+
+
+def _infer_node(node: Node, known: Known) -> Node:
+    inputs = tuple(t and known.get(t.name, t) for t in node.inputs)
+    outputs = tuple(known.get(t.name, t) for t in node.outputs)
+    node = replace(node, inputs=inputs, outputs=outputs)
+    entry = ops.find(node.op)
+    if entry is not None:
+        try:
+            node = _fold(_shape(node, entry), entry)
+        except FlopwiseError as error:
+            raise type(error)(f"{node}: {error}") from None
+        except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
+            raise ShapeMismatch(f"{node}: operands do not fit ({error})") from None
+    known.update((t.name, t) for t in (*node.inputs, *node.outputs) if t is not None)
+    return node
+
+
+def _shape(node: Node, entry: Op) -> Node:
+    if ops.resolved(node):
+        return node
+    data = [t for t in node.inputs if t is not None and t.role != "weight" and t.role != "buffer"]
+    if not all(t.known for t in data):
+        return node
+    if entry.axes is not None or (entry.shape is None and ops.layout(node, entry)):
+        return _shape_by_pattern(node, entry)
+    if entry.shape is None:
+        return node
+    found = {"inputs": node.inputs, "outputs": node.outputs, "node": node}
+    shapes = ops.call(entry.shape, found, node.attrs)
+    return replace(node, outputs=_shaped(node.outputs, shapes, node, entry))
+
+
+def _shape_by_pattern(node: Node, entry: Op) -> Node:
+    spelled = ops.layout(node, entry)
+    assert spelled is not None
+    axes = ops.bind(node, entry)
+    if entry.axes is not None:
+        for axis, size in ops.call(entry.axes, axes, node.attrs).items():
+            if isinstance(size, int) and isinstance(axes.get(axis), int) and axes[axis] != size:
+                raise ShapeMismatch(f"axis {axis} is both {axes[axis]} and {size} ('{spelled.text}')")
+            axes.setdefault(axis, size)
+    inputs = list(node.inputs)
+    for i, (operand, tensor) in enumerate(zip(spelled.inputs, node.inputs)):
+        if tensor is not None and not tensor.known and "*_" not in operand.axes:
+            inputs[i] = replace(tensor, shape=spelled.fill(operand, axes))
+    shapes = [spelled.fill(operand, axes) for operand in spelled.outputs]
+    return replace(node, inputs=tuple(inputs), outputs=_shaped(node.outputs, shapes, node, entry))
+
+
+def _shaped(
+    outputs: Sequence[Tensor], shapes: Sequence[Any], node: Node, entry: Op
+) -> tuple[Tensor, ...]:
+    first = next((t for t in node.inputs if t is not None), None)
+    dtype = node.attrs.get("dtype") or entry.dtype or (first.dtype if first is not None else "")
+    for shape in shapes:
+        if any(isinstance(size, int) and size < 0 for size in shape):
+            raise ShapeMismatch(f"an output of shape {tuple(shape)}")
+    filled = [replace(t, shape=tuple(s), dtype=dtype) for t, s in zip(outputs, shapes)]
+    return (*filled, *outputs[len(filled) :])
+
+
+def _fold(node: Node, entry: Op) -> Node:
+    if entry.fold is None:
+        return node
+    found = {"inputs": node.inputs, "outputs": node.outputs, "node": node}
+    values = ops.call(entry.fold, found, node.attrs)
+    if values is None:
+        return node
+    folded = tuple(
+        replace(t, shape=v.shape, value=v) if v is not None else t
+        for t, v in zip(node.outputs, values)
+    )
+    return replace(node, outputs=(*folded, *node.outputs[len(folded) :]))

@@ -1,0 +1,127 @@
+"""Axis names for shapes: `"n c *x, weight: f g *k, bias?: f -> n f *y"`.
+
+Operands are separated by commas, axes by spaces. `*x` is any number of axes, `_` an axis
+that is ignored, a number an axis of that size. An operand may be named, and a name
+ending in `?` marks one that may be absent. The same text unpacks shapes into axes
+and, read backwards, fills shapes from axes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any
+
+from flopwise.dims import Dim
+from flopwise.errors import ShapeMismatch
+from flopwise.graph import Shape
+
+
+@dataclass(frozen=True)
+class Operand:
+    """One operand: its name (may be empty), whether it may be absent, its axes."""
+
+    name: str
+    optional: bool
+    axes: tuple[str, ...]
+
+    @property
+    def star(self) -> int | None:
+        """The place of the `*` axes."""
+        return next((i for i, a in enumerate(self.axes) if a.startswith("*")), None)
+
+    def takes(self, rank: int) -> bool:
+        """Whether a shape of this rank fits."""
+        return rank == len(self.axes) if self.star is None else rank >= len(self.axes) - 1
+
+
+@dataclass(frozen=True)
+class Pattern:
+    """The operands and results of an operator."""
+
+    text: str
+    inputs: tuple[Operand, ...]
+    outputs: tuple[Operand, ...]
+
+    def fits(self, inputs: Sequence[Shape | None], outputs: Sequence[Shape | None]) -> bool:
+        """Whether the ranks of all operands are those of this spelling."""
+        sides = [*zip(self.inputs, inputs), *zip(self.outputs, outputs)]
+        return all(s is None or o.takes(len(s)) for o, s in sides)
+
+    def bind(self, inputs: Sequence[Shape | None], outputs: Sequence[Shape | None]) -> dict[str, Any]:
+        """Axis name → size (a tuple for `*` axes), and operand name → 1 or 0 for present.
+
+        Raises ShapeMismatch in the words of the pattern. Operands beyond the pattern
+        are ignored; unknown (None) shapes bind nothing.
+        """
+        bound: dict[str, Any] = {}
+        for i, operand in enumerate(self.inputs):
+            shape = inputs[i] if i < len(inputs) else None
+            if operand.name:
+                bound[operand.name] = int(shape is not None)
+            if shape is not None:
+                self._match(operand, shape, bound)
+        for operand, shape in zip(self.outputs, outputs):
+            if shape is not None:
+                self._match(operand, shape, bound)
+        return bound
+
+    def _match(self, operand: Operand, shape: Shape, bound: dict[str, Any]) -> None:
+        axes, star = operand.axes, operand.star
+        if not operand.takes(len(shape)):
+            what = operand.name or f"operand '{' '.join(axes)}'"
+            raise ShapeMismatch(f"{what} of shape {show(shape)} does not fit '{self.text}'")
+        if star is not None:
+            stop = star + len(shape) - len(axes) + 1
+            self._bind(axes[star][1:], shape[star:stop], bound)
+            axes = axes[:star] + axes[star + 1 :]
+            shape = shape[:star] + shape[stop:]
+        for axis, size in zip(axes, shape):
+            self._bind(axis, size, bound)
+
+    def _bind(self, axis: str, size: Any, bound: dict[str, Any]) -> None:
+        if axis == "_":
+            return
+        known = int(axis) if axis.isdigit() else bound.get(axis, size)
+        if known != size and not (_symbolic(known) or _symbolic(size)):
+            raise ShapeMismatch(f"axis {axis} is both {show(known)} and {show(size)} ('{self.text}')")
+        if axis not in bound and not axis.isdigit():
+            bound[axis] = size
+
+    def fill(self, operand: Operand, axes: Mapping[str, Any]) -> Shape:
+        """The shape of an operand from its axes. Raises KeyError when one is missing."""
+        shape: list[Dim] = []
+        for axis in operand.axes:
+            if axis.startswith("*"):
+                shape.extend(axes[axis[1:]])
+            else:
+                shape.append(int(axis) if axis.isdigit() else axes[axis])
+        return tuple(shape)
+
+
+def _symbolic(size: Any) -> bool:
+    return not isinstance(size, int) and (
+        not isinstance(size, tuple) or any(not isinstance(s, int) for s in size)
+    )
+
+
+def show(size: Any) -> str:
+    """A size or a shape as users write it: 3, or 1x3x224x224."""
+    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
+
+
+@lru_cache(maxsize=None)
+def patterns(text: str) -> tuple[Pattern, ...]:
+    """Parse the notation; ` | ` separates spellings for other ranks."""
+    sides = [part.partition("->") for part in text.split("|")]
+    return tuple(Pattern(text, _operands(a), _operands(b)) for a, _, b in sides)
+
+
+def _operands(text: str) -> tuple[Operand, ...]:
+    operands = []
+    for part in filter(str.strip, text.split(",")):
+        name, colon, axes = part.rpartition(":")
+        label = name.strip() if colon else ""
+        operands.append(Operand(label.rstrip("?"), label.endswith("?"), tuple(axes.split())))
+    return tuple(operands)

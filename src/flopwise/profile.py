@@ -1,0 +1,249 @@
+"""A graph with its counts."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Any
+
+from flopwise import dims, ops
+from flopwise.conventions import Convention
+from flopwise.counts import ZERO, Counts
+from flopwise.dims import Dim
+from flopwise.errors import FlopwiseError
+from flopwise.graph import Graph, Node, Tensor
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One operator with its counts (None: unknown) and how often it runs."""
+
+    node: Node
+    counts: Counts | None
+    repeat: Dim = 1
+    params: Dim = 0
+    trainable: Dim = 0
+
+    @property
+    def total(self) -> Counts:
+        """The counts of all runs; nothing where they are unknown."""
+        if self.counts is None:
+            return ZERO
+        return self.counts if self.repeat == 1 else self.repeat * self.counts
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A row of a report: one operator, or a module folded to a depth."""
+
+    name: str
+    op: str
+    scope: tuple[str, ...]
+    shape: tuple[Dim | None, ...] | None
+    params: Dim
+    counts: Counts
+    value: Any
+    share: float | None
+    known: bool = True
+
+
+@dataclass(frozen=True)
+class Profile:
+    """What a network costs, read in one convention."""
+
+    graph: Graph
+    rows: tuple[Row, ...]
+    convention: Convention
+
+    def total(self) -> Counts:
+        """The counts of the whole network."""
+        return sum((row.total for row in self.rows), ZERO)
+
+    def value(self) -> Any:
+        """The number in the profile's convention."""
+        return sum((self.value_of(row) for row in self.rows), 0)
+
+    def value_of(self, row: Row) -> Any:
+        """One row's share of the value."""
+        if row.counts is None:
+            return 0
+        return row.repeat * self.convention.read(row.node, row.counts)
+
+    @cached_property
+    def weights(self) -> tuple[Tensor, ...]:
+        """Every learned tensor once, used or not."""
+        return tuple(t for t in every_tensor(self.graph) if t.role == "weight" and t.known)
+
+    @property
+    def params(self) -> Dim:
+        """Elements of the learned tensors, each tensor once."""
+        return sum((t.size for t in self.weights), 0)
+
+    @property
+    def trainable_params(self) -> Dim:
+        return sum((t.size for t in self.weights if t.trainable), 0)
+
+    @property
+    def buffers(self) -> Dim:
+        """Elements of running statistics that the format keeps apart from parameters."""
+        return sum(t.size for t in every_tensor(self.graph) if t.role == "buffer" and t.known)
+
+    @property
+    def weight_bytes(self) -> Dim:
+        return sum((t.bytes for t in self.weights), 0)
+
+    @property
+    def unknown(self) -> tuple[Row, ...]:
+        """The operators without counts, dearest-looking first."""
+        return tuple(r for r in self.rows if r.counts is None)
+
+    @property
+    def coverage(self) -> float:
+        """The share of operators with a formula or known to cost nothing."""
+        return 1 - len(self.unknown) / len(self.rows) if self.rows else 1.0
+
+    def not_counted(self) -> dict[str, int]:
+        """Native operators without counts, with how many of each."""
+        origins = [r.node.origin or r.node.op for r in self.unknown]
+        return {origin: origins.count(origin) for origin in dict.fromkeys(origins)}
+
+    def lines(self, depth: int | None = None) -> list[Line]:
+        """One line per operator, or per module path cut to `depth` parts."""
+        if depth is None:
+            return [self._line((row,), row.node.name, row.node.op) for row in self.rows]
+        modules: dict[tuple[str, ...], list[Row]] = {}
+        for row in self.rows:
+            modules.setdefault(row.node.scope[:depth], []).append(row)
+        return [
+            self._line(tuple(rows), "/".join(scope), rows[0].node.op if len(rows) == 1 else "")
+            for scope, rows in modules.items()
+        ]
+
+    def _line(self, rows: tuple[Row, ...], name: str, op: str) -> Line:
+        value, whole = sum((self.value_of(r) for r in rows), 0), self._whole
+        last = rows[-1].node
+        return Line(
+            name,
+            op,
+            last.scope,
+            last.outputs[0].shape if last.outputs else (),
+            sum((r.params for r in rows), 0),
+            sum((r.total for r in rows), ZERO),
+            value,
+            float(value / whole) if isinstance(whole, int | float) and whole else None,
+            all(r.counts is not None for r in rows),
+        )
+
+    @cached_property
+    def _whole(self) -> Any:
+        return self.value()
+
+    def by_scope(self, depth: int) -> dict[tuple[str, ...], Counts]:
+        """Counts by module path, cut to `depth` parts."""
+        return self._grouped(lambda row: row.node.scope[:depth])
+
+    def by_op(self) -> dict[str, Counts]:
+        """Counts by operator."""
+        return self._grouped(lambda row: row.node.op)
+
+    def _grouped(self, key: Callable[[Row], Any]) -> dict[Any, Counts]:
+        groups: dict[Any, Counts] = {}
+        for row in self.rows:
+            groups[key(row)] = groups.get(key(row), ZERO) + row.total
+        return groups
+
+    def at(self, **sizes: Dim) -> Profile:
+        """The profile with symbols replaced by sizes."""
+        return profile(bind_symbols(self.graph, sizes), self.convention)
+
+    def __sub__(self, other: Profile) -> Counts:
+        return self.total() - other.total()
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON of schema flopwise/1."""
+        from flopwise.reports.json import to_dict
+
+        return to_dict(self)
+
+    def __str__(self) -> str:
+        from flopwise.reports.table import render
+
+        return render(self)
+
+
+def profile(graph: Graph, convention: Convention) -> Profile:
+    """Count every operator of a graph whose shapes are known."""
+    seen: set[str] = set()
+    return Profile(graph, tuple(_rows(graph, 1, seen)), convention)
+
+
+def _rows(graph: Graph, repeat: Dim, seen: set[str]) -> Iterator[Row]:
+    for node in graph.nodes:
+        if "body" in node.attrs:
+            yield from _rows(node.attrs["body"], repeat * node.attrs["repeat"], seen)
+            continue
+        if "branches" in node.attrs:
+            yield from _dearest(node.attrs["branches"], repeat, seen)
+            continue
+        new = [t for t in node.weights if t.name not in seen and t.known]
+        seen.update(t.name for t in new)
+        params = sum((t.size for t in new), 0)
+        trainable = sum((t.size for t in new if t.trainable), 0)
+        yield Row(node, _count(node), repeat, params, trainable)
+
+
+def _dearest(branches: tuple[Graph, ...], repeat: Dim, seen: set[str]) -> Iterator[Row]:
+    costs = [sum((r.total for r in _rows(b, 1, set())), ZERO) for b in branches]
+    order = sorted(range(len(branches)), key=lambda i: (str(costs[i].ops).isdigit(), costs[i].ops)
+                   if isinstance(costs[i].ops, int) else (True, 0))
+    yield from _rows(branches[order[-1]], repeat, seen)
+
+
+def _count(node: Node) -> Counts | None:
+    try:
+        return ops.count(node)
+    except FlopwiseError as error:
+        raise type(error)(f"{node}: {error}") from None
+
+
+def every_tensor(graph: Graph) -> Iterator[Tensor]:
+    """The tensors of a graph and of the graphs inside it, each once."""
+    seen: set[str] = set()
+    stack = [graph]
+    while stack:
+        current = stack.pop()
+        for tensor in current.tensors():
+            if tensor.name not in seen:
+                seen.add(tensor.name)
+                yield tensor
+        for node in current.nodes:
+            stack += [node.attrs["body"]] if "body" in node.attrs else []
+            stack += node.attrs.get("branches", ())
+
+
+def bind_symbols(graph: Graph, sizes: dict[str, Dim]) -> Graph:
+    """The graph with symbols replaced in every shape and attribute."""
+
+    def tensor(t: Tensor | None) -> Tensor | None:
+        if t is None or t.shape is None:
+            return t
+        return replace(t, shape=tuple(dims.at(s, sizes) for s in t.shape))
+
+    def attribute(value: Any) -> Any:
+        if isinstance(value, Graph):
+            return bind_symbols(value, sizes)
+        if isinstance(value, tuple):
+            return tuple(attribute(v) for v in value)
+        return dims.at(value, sizes)
+
+    def node(n: Node) -> Node:
+        return replace(
+            n, inputs=tuple(map(tensor, n.inputs)), outputs=tuple(map(tensor, n.outputs)),  # type: ignore[arg-type]
+            attrs={k: attribute(v) for k, v in n.attrs.items()},
+        )  # fmt: skip
+
+    return replace(
+        graph, inputs=tuple(map(tensor, graph.inputs)), outputs=tuple(map(tensor, graph.outputs)),  # type: ignore[arg-type]
+        weights=tuple(map(tensor, graph.weights)), nodes=tuple(map(node, graph.nodes)),  # type: ignore[arg-type]
+    )  # fmt: skip

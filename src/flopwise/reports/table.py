@@ -1,0 +1,59 @@
+"""The table for a terminal."""
+
+from __future__ import annotations
+
+import io
+
+from flopwise.profile import Line, Profile
+from flopwise.reports import exact, memory, percent, shape_text, short
+
+
+def render(profile: Profile, depth: int | None = None, width: int | None = None) -> str:
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
+    for heading in headings(profile)[:3]:
+        table.add_column(heading, overflow="fold")
+    for heading in headings(profile)[3:]:
+        table.add_column(heading, justify="right", no_wrap=True)
+    for line in profile.lines(depth):
+        table.add_row(*cells(line))
+    console = Console(file=io.StringIO(), width=width or 100, highlight=False, color_system=None)
+    console.print(table)
+    printed = console.file.getvalue()  # type: ignore[attr-defined]
+    rows = [row.rstrip() for row in printed.splitlines()]
+    return "\n".join([*(r for r in rows if r), "", *summary(profile)])
+
+
+def headings(profile: Profile) -> list[str]:
+    """The columns of a layer table."""
+    return ["layer", "op", "output", "params", "MACs", profile.convention.name, "share"]
+
+
+def cells(line: Line) -> list[str]:
+    """A line as short texts, under the headings."""
+    numbers = [short(line.params), short(line.counts.mac), short(line.value)]
+    shown = ["" if n == "0" else n for n in numbers]
+    if not line.known:
+        shown[1:] = ["?", "?"]
+    share = percent(line.share) if line.share else ""
+    return [line.name, line.op, shape_text(line.shape), *shown, share]
+
+
+def summary(profile: Profile) -> list[str]:
+    """Totals, and what they mean."""
+    total, convention = profile.total(), profile.convention
+    lines = [
+        f"{profile.graph.name}: {exact(profile.params)} params ({memory(profile.weight_bytes)})"
+        f", {exact(total.mac)} MACs, {exact(total.flops)} FLOPs",
+        f"{convention.name}: {exact(profile.value())} ({convention.statement})",
+        "input " + ", ".join(f"{t.name} {shape_text(t.shape)} {t.dtype}" for t in profile.graph.inputs)
+        + f"; coverage {percent(profile.coverage)} of {len(profile.rows)} operators",
+    ]
+    missing = profile.not_counted()
+    if missing:
+        listed = ", ".join(f"{n} x {origin}" for origin, n in missing.items())
+        lines.append(f"NOT COUNTED: {listed}")
+    return [*lines, *(f"note: {note}" for note in profile.graph.notes)]

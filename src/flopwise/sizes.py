@@ -1,0 +1,71 @@
+"""Sizes as people write them: `12`, `N`, `past + 2*(H//4)`, `1x3xHxW`, `x=1x3x224x224`."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Callable
+from typing import Any
+
+from flopwise.dims import FUNCTIONS, Dim, floordiv, prod, symbol
+from flopwise.errors import FlopwiseError
+from flopwise.graph import Shape
+
+LARGEST = 10**9 - 1
+
+
+def parse(text: str) -> Dim:
+    """Read `12`, `N` or `past + 2*(H//4)`; any other text is one symbol of that name."""
+    try:
+        return _from_ast(ast.parse(text.strip(), mode="eval").body)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return symbol(text.strip())
+
+
+def parse_shape(text: str) -> Shape:
+    """`1x3x224x224`, with names for free sizes; with commas, names may hold an x.
+
+    Raises FlopwiseError for a size that is empty, not positive or of ten digits.
+    """
+    body = text.strip().strip("[]()").replace("×", "x")
+    if not body:
+        return ()
+    parts = [p for p in body.split(",") if p.strip()] if "," in body else body.split("x")
+    if not all(part.strip() for part in parts) or any(p.startswith("_") for p in parts):
+        raise FlopwiseError(f"'{text}' is not a shape; write 1x3x224x224 or 1,3,height,width")
+    return tuple(positive(parse(part), text) for part in parts)
+
+
+def positive(size: Dim, where: str) -> Dim:
+    """The size itself, when a tensor could have it."""
+    if isinstance(size, int) and not 0 < size <= LARGEST:
+        raise FlopwiseError(f"{where}: size {size} is not between 1 and {LARGEST:,}")
+    return size
+
+
+_OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.FloorDiv: floordiv,
+    ast.Div: floordiv,
+    ast.Mod: lambda a, b: a - b * floordiv(a, b),
+}
+
+
+def _from_ast(node: ast.expr) -> Dim:
+    if isinstance(node, ast.Constant) and type(node.value) is int:
+        return node.value
+    if isinstance(node, ast.Name):
+        return symbol(node.id)
+    if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
+        return _OPERATORS[type(node.op)](_from_ast(node.left), _from_ast(node.right))  # type: ignore[no-any-return]
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
+        power = _from_ast(node.right)
+        if isinstance(power, int) and 0 <= power <= 8:
+            return prod([_from_ast(node.left)] * power)
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
+        return -_from_ast(node.operand)
+    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 2:
+        if node.func.id in ("max", "min"):
+            return FUNCTIONS[node.func.id](_from_ast(node.args[0]), _from_ast(node.args[1]))
+    raise ValueError("not a size")

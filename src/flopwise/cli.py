@@ -49,7 +49,7 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Shape of an input; a name in place of a number is a free size."),
         click.option("--batch", metavar="N", help="Batch, where the first axis is one."),
         click.option("--dtype", default="", metavar="NAME", help="Dtype in place of float32."),
-        click.option("--convention", default="flops", metavar="NAME", help="How to read the counts."),
+        click.option("--convention", default="flops", metavar="NAME", help="How to read counts."),
         click.option("--format", "fmt", default="table", metavar="NAME", help=FORMATS + "."),
         click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file."),
         click.option("--depth", type=click.IntRange(1), help="Fold the table to a module depth."),

@@ -52,7 +52,7 @@ class Counts:
     @property
     def flops(self) -> Dim:
         """2 x the multiply-accumulates."""
-        return 2 * self.mac
+        return self.mac * 2
 
     @property
     def ops(self) -> Dim:

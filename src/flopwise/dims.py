@@ -13,7 +13,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import reduce
-from typing import Any, NamedTuple, TypeAlias, Union
+from typing import Any, NamedTuple, TypeAlias
 
 
 class Function(NamedTuple):
@@ -24,9 +24,9 @@ class Function(NamedTuple):
     right: Dim
 
 
-Atom: TypeAlias = Union[str, Function]
+Atom: TypeAlias = str | Function
 Monomial: TypeAlias = tuple[tuple[Atom, int], ...]
-Number: TypeAlias = Union[int, Fraction]
+Number: TypeAlias = int | Fraction
 
 
 class Expr:
@@ -46,13 +46,13 @@ class Expr:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Expr) and self.terms == other.terms
 
-    def __add__(self, other: Any) -> Dim:
+    def __add__(self, other: Any) -> Any:
         terms = _terms(other)
         if terms is NotImplemented:
             return NotImplemented
         return _build([*self.terms.items(), *terms.items()])
 
-    def __mul__(self, other: Any) -> Dim:
+    def __mul__(self, other: Any) -> Any:
         terms = _terms(other)
         if terms is NotImplemented:
             return NotImplemented
@@ -60,28 +60,28 @@ class Expr:
             [(_join(a, b), p * q) for a, p in self.terms.items() for b, q in terms.items()]
         )
 
-    def __neg__(self) -> Dim:
+    def __neg__(self) -> Any:
         return self * -1
 
-    def __sub__(self, other: Any) -> Dim:
+    def __sub__(self, other: Any) -> Any:
         return self + -other
 
-    def __rsub__(self, other: Any) -> Dim:
+    def __rsub__(self, other: Any) -> Any:
         return -self + other
 
-    def __floordiv__(self, other: Any) -> Dim:
+    def __floordiv__(self, other: Any) -> Any:
         return floordiv(self, other)
 
-    def __rfloordiv__(self, other: Any) -> Dim:
+    def __rfloordiv__(self, other: Any) -> Any:
         return floordiv(other, self)
 
-    def __truediv__(self, other: int) -> Dim:
+    def __truediv__(self, other: int) -> Any:
         return self * Fraction(1, other)
 
-    def __mod__(self, other: Any) -> Dim:
+    def __mod__(self, other: Any) -> Any:
         return self - other * floordiv(self, other)
 
-    def __pow__(self, power: int) -> Dim:
+    def __pow__(self, power: int) -> Any:
         return prod([self] * power)
 
     __radd__ = __add__
@@ -91,7 +91,7 @@ class Expr:
         return render(self)
 
 
-Dim: TypeAlias = Union[int, Expr]
+Dim: TypeAlias = int | Expr
 
 
 def symbol(name: str) -> Expr:
@@ -108,7 +108,7 @@ def symbols(dim: Dim) -> set[str]:
     return found
 
 
-def prod(dims: Iterable[Dim]) -> Dim:
+def prod(dims: Iterable[Any]) -> Any:
     """The product; 1 for none."""
     return reduce(lambda a, b: a * b, dims, 1)
 
@@ -224,7 +224,8 @@ def _floor_by_int(a: Dim, b: int) -> Dim:
     (monomial, coefficient), atom = inner[0], inner[0][0][0][0]
     nested = len(inner) == 1 and coefficient == 1 and len(monomial) == 1 and monomial[0][1] == 1
     if nested and isinstance(atom, Function) and atom.name == "//" and isinstance(atom.right, int):
-        return whole + floordiv(atom.left + rest.terms.get((), 0) * atom.right, atom.right * b)
+        offset: Any = rest.terms.get((), 0)
+        return whole + floordiv(atom.left + offset * atom.right, atom.right * b)
     return whole + _atom("//", rest, b)
 
 
@@ -258,10 +259,8 @@ def _lowest(dim: Dim) -> int | Fraction | None:
         return dim
     if any(m and c < 0 for m, c in dim.terms.items()):
         return None
-    bounds = [
-        c * prod(_atom_lowest(a) for a, _ in m) for m, c in dim.terms.items()  # type: ignore[arg-type]
-    ]
-    return sum(bounds)  # type: ignore[arg-type, return-value]
+    bounds = [c * prod(_atom_lowest(a) for a, _ in m) for m, c in dim.terms.items()]
+    return sum(bounds)
 
 
 def _atom_lowest(atom: Atom) -> int:
@@ -293,7 +292,9 @@ def _atom_text(atom: Atom) -> str:
         return atom
     if atom.name == "//":
         right = str(atom.right) if isinstance(atom.right, int) else f"({atom.right})"
-        return f"(({atom.left})//{right})" if len(_terms(atom.left)) > 1 else f"({atom.left}//{right})"
+        return (
+            f"(({atom.left})//{right})" if len(_terms(atom.left)) > 1 else f"({atom.left}//{right})"
+        )
     return f"{atom.name}({atom.left}, {atom.right})"
 
 

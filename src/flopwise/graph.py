@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeAlias
 
@@ -40,9 +40,14 @@ class Tensor:
         return self.shape is not None and None not in self.shape
 
     @property
+    def sizes(self) -> Shape:
+        """The shape of a tensor whose shape is known."""
+        return self.shape or ()  # type: ignore[return-value]
+
+    @property
     def size(self) -> Dim:
         """The number of elements; the shape must be known."""
-        return prod(self.shape)  # type: ignore[arg-type]
+        return prod(self.sizes)
 
     @property
     def bytes(self) -> Dim:
@@ -100,5 +105,30 @@ class Graph:
                 seen.add(tensor.name)
                 yield tensor
 
-    def with_nodes(self, nodes: tuple[Node, ...]) -> Graph:
-        return replace(self, nodes=nodes)
+    def map_tensors(self, change: Callable[[Tensor], Tensor]) -> Graph:
+        """The graph with every tensor changed, in sub-graphs too."""
+
+        def each(tensors: tuple[Any, ...]) -> tuple[Any, ...]:
+            return tuple(t and change(t) for t in tensors)
+
+        def inner(value: Any) -> Any:
+            if isinstance(value, tuple):
+                return tuple(map(inner, value))
+            return value.map_tensors(change) if isinstance(value, Graph) else value
+
+        nodes = tuple(
+            replace(
+                n,
+                inputs=each(n.inputs),
+                outputs=each(n.outputs),
+                attrs={k: inner(v) for k, v in n.attrs.items()},
+            )
+            for n in self.nodes
+        )
+        return replace(
+            self,
+            inputs=each(self.inputs),
+            outputs=each(self.outputs),
+            weights=each(self.weights),
+            nodes=nodes,
+        )

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from typing import Any
 
 from flopwise.dims import Dim
@@ -49,7 +49,9 @@ class Pattern:
         sides = [*zip(self.inputs, inputs), *zip(self.outputs, outputs)]
         return all(s is None or o.takes(len(s)) for o, s in sides)
 
-    def bind(self, inputs: Sequence[Shape | None], outputs: Sequence[Shape | None]) -> dict[str, Any]:
+    def bind(
+        self, inputs: Sequence[Shape | None], outputs: Sequence[Shape | None]
+    ) -> dict[str, Any]:
         """Axis name → size (a tuple for `*` axes), and operand name → 1 or 0 for present.
 
         Raises ShapeMismatch in the words of the pattern. Operands beyond the pattern
@@ -85,7 +87,9 @@ class Pattern:
             return
         known = int(axis) if axis.isdigit() else bound.get(axis, size)
         if known != size and not (_symbolic(known) or _symbolic(size)):
-            raise ShapeMismatch(f"axis {axis} is both {show(known)} and {show(size)} ('{self.text}')")
+            raise ShapeMismatch(
+                f"axis {axis} is both {show(known)} and {show(size)} ('{self.text}')"
+            )
         if axis not in bound and not axis.isdigit():
             bound[axis] = size
 
@@ -111,7 +115,7 @@ def show(size: Any) -> str:
     return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
 
 
-@lru_cache(maxsize=None)
+@cache
 def patterns(text: str) -> tuple[Pattern, ...]:
     """Parse the notation; ` | ` separates spellings for other ranks."""
     sides = [part.partition("->") for part in text.split("|")]

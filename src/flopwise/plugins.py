@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any
 
 from flopwise.errors import UnknownName, nearest
 
 
-@lru_cache(maxsize=None)
+@cache
 def available(axis: str) -> dict[str, EntryPoint]:
     """The entry points of an axis (ops, frontends, conventions, devices, reports) by name."""
     found = {e.name: e for e in entry_points(group=f"flopwise.{axis}")}

@@ -194,10 +194,13 @@ def _rows(graph: Graph, repeat: Dim, seen: set[str]) -> Iterator[Row]:
 
 
 def _dearest(branches: tuple[Graph, ...], repeat: Dim, seen: set[str]) -> Iterator[Row]:
-    costs = [sum((r.total for r in _rows(b, 1, set())), ZERO) for b in branches]
-    order = sorted(range(len(branches)), key=lambda i: (str(costs[i].ops).isdigit(), costs[i].ops)
-                   if isinstance(costs[i].ops, int) else (True, 0))
-    yield from _rows(branches[order[-1]], repeat, seen)
+    """The branch with the most operations; of symbolic ones, the last."""
+
+    def cost(branch: Graph) -> Any:
+        ops_ = sum((r.total for r in _rows(branch, 1, set())), ZERO).ops
+        return ops_ if isinstance(ops_, int) else float("inf")
+
+    yield from _rows(max(branches, key=cost), repeat, seen)
 
 
 def _count(node: Node) -> Counts | None:
@@ -223,27 +226,19 @@ def every_tensor(graph: Graph) -> Iterator[Tensor]:
 
 
 def bind_symbols(graph: Graph, sizes: dict[str, Dim]) -> Graph:
-    """The graph with symbols replaced in every shape and attribute."""
-
-    def tensor(t: Tensor | None) -> Tensor | None:
-        if t is None or t.shape is None:
-            return t
-        return replace(t, shape=tuple(dims.at(s, sizes) for s in t.shape))
+    """The graph with symbols replaced in every shape, attribute and repeat count."""
 
     def attribute(value: Any) -> Any:
         if isinstance(value, Graph):
             return bind_symbols(value, sizes)
         if isinstance(value, tuple):
-            return tuple(attribute(v) for v in value)
+            return tuple(map(attribute, value))
         return dims.at(value, sizes)
 
-    def node(n: Node) -> Node:
-        return replace(
-            n, inputs=tuple(map(tensor, n.inputs)), outputs=tuple(map(tensor, n.outputs)),  # type: ignore[arg-type]
-            attrs={k: attribute(v) for k, v in n.attrs.items()},
-        )  # fmt: skip
+    def tensor(t: Tensor) -> Tensor:
+        return replace(t, shape=t.shape and tuple(dims.at(s, sizes) for s in t.shape))
 
-    return replace(
-        graph, inputs=tuple(map(tensor, graph.inputs)), outputs=tuple(map(tensor, graph.outputs)),  # type: ignore[arg-type]
-        weights=tuple(map(tensor, graph.weights)), nodes=tuple(map(node, graph.nodes)),  # type: ignore[arg-type]
-    )  # fmt: skip
+    nodes = tuple(
+        replace(n, attrs={k: attribute(v) for k, v in n.attrs.items()}) for n in graph.nodes
+    )
+    return replace(graph, nodes=nodes).map_tensors(tensor)

@@ -58,14 +58,15 @@ def _from_ast(node: ast.expr) -> Dim:
     if isinstance(node, ast.Name):
         return symbol(node.id)
     if isinstance(node, ast.BinOp) and type(node.op) in _OPERATORS:
-        return _OPERATORS[type(node.op)](_from_ast(node.left), _from_ast(node.right))  # type: ignore[no-any-return]
+        return _OPERATORS[type(node.op)](_from_ast(node.left), _from_ast(node.right))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         power = _from_ast(node.right)
         if isinstance(power, int) and 0 <= power <= 8:
             return prod([_from_ast(node.left)] * power)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_from_ast(node.operand)
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and len(node.args) == 2:
-        if node.func.id in ("max", "min"):
-            return FUNCTIONS[node.func.id](_from_ast(node.args[0]), _from_ast(node.args[1]))
+    if isinstance(node, ast.Call) and len(node.args) == 2:
+        name = node.func.id if isinstance(node.func, ast.Name) else ""
+        if name in ("max", "min"):
+            return FUNCTIONS[name](_from_ast(node.args[0]), _from_ast(node.args[1]))
     raise ValueError("not a size")

@@ -22,7 +22,9 @@ _TOKEN = re.compile(
 
 def accepts(source: Any, head: bytes) -> bool:
     """Text that opens a layer or names an input."""
-    return isinstance(source, Path) and bool(re.search(rb"(?m)^\s*(layers?\s*:?\s*\{|input_dim\s*:)", head))
+    return isinstance(source, Path) and bool(
+        re.search(rb"(?m)^\s*(layers?\s*:?\s*\{|input_dim\s*:)", head)
+    )
 
 
 def load(source: Path, request: Request) -> Graph:
@@ -44,7 +46,9 @@ def parse(text: str, where: str) -> Message:
             stack.append(child)
             key = ""
             if len(stack) > DEEPEST:
-                raise UnreadableModel(f"{where}:{_line(text, place)}: nested more than {DEEPEST} deep")
+                raise UnreadableModel(
+                    f"{where}:{_line(text, place)}: nested more than {DEEPEST} deep"
+                )
         elif token in ("}", ">") and len(stack) > 1 and not key:
             stack.pop()
         elif kind != "mark" and key:
@@ -96,7 +100,7 @@ class Layer:
     def text(self, key: str, default: str = "") -> str:
         return str(self.message.get(key, [default])[-1])
 
-    def int(self, key: str, default: int | None = None) -> int:
+    def number(self, key: str, default: int | None = None) -> int:
         values = self.message.get(key)
         if values is None:
             if default is None:
@@ -160,7 +164,11 @@ class _Net:
             try:
                 self._lower(layer, tops)
             except UnreadableModel as error:
-                place = "" if str(error).startswith(self.where) else f"{self.where}: layer '{layer.name}': "
+                place = (
+                    ""
+                    if str(error).startswith(self.where)
+                    else f"{self.where}: layer '{layer.name}': "
+                )
                 raise UnreadableModel(f"{place}{error}") from None
         outputs = tuple(t for t in self.blobs.values() if t.name not in self.used)
         labels = {t.name for t in outputs}
@@ -187,7 +195,9 @@ class _Net:
     def input(self, name: str, shape: tuple[int | None, ...] | None) -> None:
         for size in shape or ():
             if size is not None and not 0 < size < 10**9:
-                raise UnreadableModel(f"input '{name}': size {size} is not between 1 and 999,999,999")
+                raise UnreadableModel(
+                    f"input '{name}': size {size} is not between 1 and 999,999,999"
+                )
         tensor = Tensor(name, shape, role="input")
         self.inputs.append(tensor)
         self.blobs[name] = tensor
@@ -199,7 +209,11 @@ class _Net:
             return
         for bottom in layer.bottoms:
             if bottom not in self.blobs:
-                later = "is made only by a later layer (a cycle?)" if bottom in tops else "is made by no layer"
+                later = (
+                    "is made only by a later layer (a cycle?)"
+                    if bottom in tops
+                    else "is made by no layer"
+                )
                 raise UnreadableModel(f"its bottom '{bottom}' {later}")
         x = [self.blobs[b] for b in layer.bottoms]
         lower = LAYERS.get(layer.type, unknown)
@@ -213,7 +227,9 @@ class Emit:
         self.net, self.layer = net, layer
         self.blobs = 0
 
-    def __call__(self, op: str, *inputs: Tensor | None, part: str = "", tops: int = 1, **attrs: Any) -> Tensor:
+    def __call__(
+        self, op: str, *inputs: Tensor | None, part: str = "", tops: int = 1, **attrs: Any
+    ) -> Tensor:
         """One node; the last one of a layer writes the layer's tops."""
         layer = self.layer
         outputs = [self._output(layer.name + "/" + part)] if part else self._tops(tops)
@@ -243,7 +259,9 @@ class Emit:
         spec = params[self.blobs] if self.blobs < len(params) else {}
         shared = Layer(spec).text("name") if isinstance(spec, dict) else str(spec)
         self.blobs += 1
-        return Tensor(shared or f"{self.layer.name}.{kind}", shape, role="weight", trainable=trainable)
+        return Tensor(
+            shared or f"{self.layer.name}.{kind}", shape, role="weight", trainable=trainable
+        )
 
 
 def unknown(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
@@ -257,7 +275,7 @@ def _spatial(p: Layer, key: str, default: int) -> Any:
     """kernel_size, stride, pad: repeated, or apart as kernel_h and kernel_w."""
     stem = {"kernel_size": "kernel"}.get(key, key)
     if p.all(f"{stem}_h") or p.all(f"{stem}_w"):
-        return (p.int(f"{stem}_h", default), p.int(f"{stem}_w", default))
+        return (p.number(f"{stem}_h", default), p.number(f"{stem}_w", default))
     sizes = p.ints(key) or [default]
     return sizes[0] if len(sizes) == 1 else tuple(sizes)
 
@@ -267,9 +285,9 @@ def convolution(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     if not p.all("kernel_size") and not p.all("kernel_h"):
         raise UnreadableModel("kernel_size is missing")
     deep = layer.type in ("DepthwiseConvolution", "ConvolutionDepthwise")
-    f = p.int("num_output")
+    f = p.number("num_output")
     attrs = {
-        "f": f, "k": _spatial(p, "kernel_size", 1), "groups": f if deep else p.int("group", 1),
+        "f": f, "k": _spatial(p, "kernel_size", 1), "groups": f if deep else p.number("group", 1),
         "stride": _spatial(p, "stride", 1), "pad": _spatial(p, "pad", 0),
         "dilation": _spatial(p, "dilation", 1),
     }  # fmt: skip
@@ -291,9 +309,15 @@ def _positive(attrs: dict[str, Any]) -> None:
 
 def inner_product(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     p = layer.sub("inner_product_param")
-    flat = emit("flatten", x[0], part="flatten", axis=p.int("axis", 1))
+    flat = emit("flatten", x[0], part="flatten", axis=p.number("axis", 1))
     bias = p.flag("bias_term", True)
-    emit("linear", flat, emit.weight("weight"), emit.weight("bias") if bias else None, o=p.int("num_output"))
+    emit(
+        "linear",
+        flat,
+        emit.weight("weight"),
+        emit.weight("bias") if bias else None,
+        o=p.number("num_output"),
+    )
 
 
 def pooling(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
@@ -307,12 +331,19 @@ def pooling(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     pad = _spatial(p, "pad", 0)
     floor = p.text("round_mode") in ("FLOOR", "1") or not p.flag("ceil_mode", True)
     ceil = False if floor else (True if pad != 0 else "full")
-    emit(kind, x[0], k=_spatial(p, "kernel_size", 1), stride=_spatial(p, "stride", 1), pad=pad, ceil=ceil)
+    emit(
+        kind,
+        x[0],
+        k=_spatial(p, "kernel_size", 1),
+        stride=_spatial(p, "stride", 1),
+        pad=pad,
+        ceil=ceil,
+    )
 
 
 def lrn(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     p = layer.sub("lrn_param")
-    size = p.int("local_size", 5)
+    size = p.number("local_size", 5)
     within = p.text("norm_region") in ("WITHIN_CHANNEL", "1")
     emit("lrn", x[0], size=size * size if within else size)
 
@@ -350,16 +381,16 @@ def scale(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
 
 def concat(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     p = layer.sub("concat_param")
-    emit("concat", *x, axis=p.int("axis", p.int("concat_dim", 1)))
+    emit("concat", *x, axis=p.number("axis", p.number("concat_dim", 1)))
 
 
 def softmax(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
-    emit("softmax", x[0], axis=layer.sub("softmax_param").int("axis", 1))
+    emit("softmax", x[0], axis=layer.sub("softmax_param").number("axis", 1))
 
 
 def flatten(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     p = layer.sub("flatten_param")
-    emit("flatten", x[0], axis=p.int("axis", 1), end_axis=p.int("end_axis", -1))
+    emit("flatten", x[0], axis=p.number("axis", 1), end_axis=p.number("end_axis", -1))
 
 
 def shape_of(message: Layer, key: str) -> list[tuple[int, ...]]:
@@ -378,14 +409,14 @@ def input_layer(layer: Layer) -> Shapes:
 def data_layer(layer: Layer) -> Shapes:
     """Crop size and the number of mean values tell the image; the batch is one."""
     t = layer.sub("transform_param")
-    crop = t.int("crop_size", 0) or None
+    crop = t.number("crop_size", 0) or None
     channels = len(t.all("mean_value")) or None
     return [(layer.tops[0], (1, channels, crop, crop)), *((top, (1,)) for top in layer.tops[1:])]
 
 
 def memory_data(layer: Layer) -> Shapes:
     p = layer.sub("memory_data_param")
-    shape = tuple(p.int(k) for k in ("batch_size", "channels", "height", "width"))
+    shape = tuple(p.number(k) for k in ("batch_size", "channels", "height", "width"))
     return [(layer.tops[0], shape), *((top, shape[:1]) for top in layer.tops[1:])]
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flopwise.counts import Counts, dots
-from flopwise.dims import Dim, ceildiv, prod
+from flopwise.dims import Dim, at_least, ceildiv, minimum, prod
 from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape, Tensor
 from flopwise.ops import op, rule
@@ -32,7 +32,9 @@ def windows(
 
 
 @op("conv_transpose", "n c *x, weight: c g *k, bias?: f -> n f *y")
-def conv_transpose(n: Dim, c: Dim, x: Shape, g: Dim, k: Shape, f: Dim, y: Shape, bias: int) -> Counts:
+def conv_transpose(
+    n: Dim, c: Dim, x: Shape, g: Dim, k: Shape, f: Dim, y: Shape, bias: int
+) -> Counts:
     """Every input element meets every tap once: g output channels per group."""
     outputs = n * f * prod(y)
     return Counts(mac=n * c * prod(x) * g * prod(k), dot=outputs, add=outputs * bias)
@@ -103,20 +105,20 @@ def matmul(k: Dim, b: Shape, m: Dim = 1, n: Dim = 1) -> Counts:
 
 @rule("shape", "matmul")
 def matmul_shape(inputs: tuple[Tensor, ...]) -> list[Shape]:
-    a, b = inputs[0].shape or (), inputs[1].shape or ()
+    a, b = inputs[0].sizes, inputs[1].sizes
     if not a or not b:
         raise ShapeMismatch("a matrix product of a scalar")
     inner = b[-2] if len(b) > 1 else b[0]
     if isinstance(a[-1], int) and isinstance(inner, int) and a[-1] != inner:
         raise ShapeMismatch(f"inner axes of a matrix product are {a[-1]} and {inner}")
     rows, columns = a[-2:-1], b[-1:] if len(b) > 1 else ()
-    return [(*broadcast(a[:-2], b[:-2]), *rows, *columns)]  # type: ignore[arg-type, list-item]
+    return [(*broadcast(a[:-2], b[:-2]), *rows, *columns)]
 
 
 @op("einsum")
 def einsum(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], equation: str) -> Counts:
     """One product over all axes at once for two operands; left to right for more."""
-    terms, result = split_equation(equation, [len(t.shape or ()) for t in inputs])
+    terms, result = split_equation(equation, [len(t.sizes) for t in inputs])
     sizes = axis_sizes(terms, inputs)
     total, left = Counts(), terms[0]
     for i, term in enumerate(terms[1:], 1):
@@ -133,12 +135,14 @@ def einsum(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], equation: st
 
 @rule("shape", "einsum")
 def einsum_shape(inputs: tuple[Tensor, ...], equation: str) -> list[Shape]:
-    terms, result = split_equation(equation, [len(t.shape or ()) for t in inputs])
+    terms, result = split_equation(equation, [len(t.sizes) for t in inputs])
     sizes = axis_sizes(terms, inputs)
     return [tuple(sizes[a] for a in result)]
 
 
-def split_equation(equation: str, ranks: list[int]) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
+def split_equation(
+    equation: str, ranks: list[int]
+) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
     """The axes of each operand and of the result; an ellipsis becomes numbered axes."""
     left, arrow, right = equation.replace(" ", "").partition("->")
     parts = left.split(",")
@@ -148,7 +152,9 @@ def split_equation(equation: str, ranks: list[int]) -> tuple[list[tuple[str, ...
 
     def letters(part: str, count: int) -> tuple[str, ...]:
         before, dots_, after = part.partition("...")
-        return (*before, *(str(i) for i in range(extra - count, extra)), *after) if dots_ else (*part,)
+        return (
+            (*before, *(str(i) for i in range(extra - count, extra)), *after) if dots_ else (*part,)
+        )
 
     terms = [letters(p, r - len(p) + 3) for p, r in zip(parts, ranks)]
     if arrow:
@@ -161,10 +167,10 @@ def split_equation(equation: str, ranks: list[int]) -> tuple[list[tuple[str, ...
 def axis_sizes(terms: list[tuple[str, ...]], inputs: tuple[Tensor, ...]) -> dict[str, Dim]:
     sizes: dict[str, Dim] = {}
     for term, tensor in zip(terms, inputs):
-        if len(term) != len(tensor.shape or ()):
+        if len(term) != len(tensor.sizes):
             raise ShapeMismatch(f"einsum term '{''.join(term)}' does not fit {tensor.shape}")
-        for axis, size in zip(term, tensor.shape or ()):
-            (sizes[axis],) = broadcast((sizes.get(axis, 1),), (size,))  # type: ignore[arg-type]
+        for axis, size in zip(term, tensor.sizes):
+            (sizes[axis],) = broadcast((sizes.get(axis, 1),), (size,))
     return sizes
 
 
@@ -207,13 +213,6 @@ def positions(x: Dim, window: Dim, stride: Dim, pad: tuple[Dim, Dim], ceil: Any)
     if not ceil:
         return room // stride + 1
     count = ceildiv(room, stride) + 1
-    if ceil == "full" or pad == (0, 0) and isinstance(stride, int) and stride <= window:
+    if ceil == "full" or (pad == (0, 0) and at_least(window, stride)):
         return count
-    last = x + pad[0] - 1
-    return _clip(count, last // stride + 1)
-
-
-def _clip(count: Dim, most: Dim) -> Dim:
-    from flopwise.dims import minimum
-
-    return minimum(count, most)
+    return minimum(count, (x + pad[0] - 1) // stride + 1)

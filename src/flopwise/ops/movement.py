@@ -11,7 +11,7 @@ from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape, Tensor
 from flopwise.ops import op, rule
 from flopwise.ops.broadcasting import broadcast
-from flopwise.ops.contraction import each, pairs
+from flopwise.ops.contraction import pairs
 
 Tensors = tuple[Tensor, ...]
 
@@ -30,12 +30,12 @@ def entered(view: bool, *names: str) -> Callable[..., Any]:
 
 @entered(True, "identity", "dropout", "stop_gradient", "constant")
 def same(inputs: Tensors) -> list[Shape]:
-    return [inputs[0].shape]  # type: ignore[list-item]
+    return [inputs[0].sizes]
 
 
 @entered(False, "copy", "cast", "contiguous", "flip", "roll", "mask", "triangle", "reverse")
 def copied(inputs: Tensors) -> list[Shape]:
-    return [inputs[0].shape]  # type: ignore[list-item]
+    return [inputs[0].sizes]
 
 
 @entered(True, "reshape")
@@ -47,7 +47,7 @@ def reshape(
 
     `axis` and `num_axes` confine it to a span, as in Caffe.
     """
-    old: list[Dim] = list(inputs[0].shape or ())  # type: ignore[arg-type]
+    old: list[Dim] = list(inputs[0].sizes)
     shape = list(inputs[1].value.ravel()) if shape is None else list(shape)
     start = axis % (len(old) + 1) if axis < 0 else axis
     stop = len(old) if num_axes == -1 else start + num_axes
@@ -90,7 +90,7 @@ def _copied(shape: list[Any], old: list[Dim], allowzero: bool) -> list[Dim]:
 
 @entered(True, "flatten")
 def flatten(inputs: Tensors, axis: int = 1, end_axis: int = -1) -> list[Shape]:
-    shape: Shape = inputs[0].shape or ()  # type: ignore[assignment]
+    shape: Shape = inputs[0].sizes
     start = axis + len(shape) if axis < 0 else axis
     stop = end_axis % len(shape) + 1 if shape else 0
     return [(*shape[:start], prod(shape[start:stop]), *shape[stop:])]
@@ -99,22 +99,26 @@ def flatten(inputs: Tensors, axis: int = 1, end_axis: int = -1) -> list[Shape]:
 @entered(True, "flatten_to_matrix")
 def flatten_to_matrix(inputs: Tensors, axis: int = 1) -> list[Shape]:
     """Two axes: the product before `axis`, the product from it on."""
-    shape: Shape = inputs[0].shape or ()  # type: ignore[assignment]
+    shape: Shape = inputs[0].sizes
     start = axis + len(shape) if axis < 0 else axis
     return [(prod(shape[:start]), prod(shape[start:]))]
 
 
 @entered(True, "squeeze")
 def squeeze(inputs: Tensors, axes: Any = None) -> list[Shape]:
-    shape: Shape = inputs[0].shape or ()  # type: ignore[assignment]
+    shape: Shape = inputs[0].sizes
     axes = _axes(inputs, axes)
-    gone = {i for i, s in enumerate(shape) if s == 1} if axes is None else {a % len(shape) for a in axes}
+    gone = (
+        {i for i, s in enumerate(shape) if s == 1}
+        if axes is None
+        else {a % len(shape) for a in axes}
+    )
     return [tuple(s for i, s in enumerate(shape) if i not in gone)]
 
 
 @entered(True, "unsqueeze")
 def unsqueeze(inputs: Tensors, axes: Any = None) -> list[Shape]:
-    shape: list[Dim] = list(inputs[0].shape or ())  # type: ignore[arg-type]
+    shape: list[Dim] = list(inputs[0].sizes)
     axes = _axes(inputs, axes) or []
     for axis in sorted(a % (len(shape) + len(axes)) for a in axes):
         shape.insert(axis, 1)
@@ -129,7 +133,7 @@ def _axes(inputs: Tensors, axes: Any) -> Any:
 
 @entered(False, "transpose")
 def transpose(inputs: Tensors, perm: Any = None) -> list[Shape]:
-    shape: Shape = inputs[0].shape or ()  # type: ignore[assignment]
+    shape: Shape = inputs[0].sizes
     perm = perm if perm is not None else range(len(shape))[::-1]
     if sorted(p % len(shape) for p in perm) != [*range(len(shape))]:
         raise ShapeMismatch(f"{list(perm)} is no order of {len(shape)} axes")
@@ -138,21 +142,23 @@ def transpose(inputs: Tensors, perm: Any = None) -> list[Shape]:
 
 @entered(False, "concat")
 def concat(inputs: Tensors, axis: int = 1) -> list[Shape]:
-    shapes: list[Shape] = [t.shape for t in inputs if t is not None]  # type: ignore[misc]
+    shapes: list[Shape] = [t.sizes for t in inputs if t is not None]
     if len({len(s) for s in shapes}) > 1:
         raise ShapeMismatch("concatenated operands differ in rank")
     axis %= len(shapes[0]) or 1
     for i, sizes in enumerate(zip(*shapes)):
         numbers = {s for s in sizes if isinstance(s, int)}
         if i != axis and len(numbers) > 1:
-            raise ShapeMismatch(f"axis {i} of concatenated operands is both {min(numbers)} and {max(numbers)}")
+            raise ShapeMismatch(
+                f"axis {i} of concatenated operands is both {min(numbers)} and {max(numbers)}"
+            )
     whole = sum((s[axis] for s in shapes), 0)
     return [(*shapes[0][:axis], whole, *shapes[0][axis + 1 :])]
 
 
 @entered(False, "stack")
 def stack(inputs: Tensors, axis: int = 0) -> list[Shape]:
-    shape: list[Dim] = list(inputs[0].shape or ())  # type: ignore[arg-type]
+    shape: list[Dim] = list(inputs[0].sizes)
     shape.insert(axis if axis >= 0 else axis + len(shape) + 1, len(inputs))
     return [tuple(shape)]
 
@@ -163,7 +169,7 @@ def split(
     squeeze: bool = False,
 ) -> list[Shape]:  # fmt: skip
     """Into given `sizes`, at given `points`, or into equal parts (the last may be smaller)."""
-    shape: Shape = inputs[0].shape or ()  # type: ignore[assignment]
+    shape: Shape = inputs[0].sizes
     whole, parts = shape[axis], len(outputs)
     if sizes is None and len(inputs) > 1 and inputs[1] is not None:
         sizes = list(inputs[1].value.ravel())
@@ -186,7 +192,7 @@ def slice_(
     inputs: Tensors, starts: Any = None, ends: Any = None, axes: Any = None, steps: Any = None
 ) -> list[Shape]:
     """Python's slices along some axes; operands may hold starts, ends, axes and steps."""
-    shape: list[Dim] = list(inputs[0].shape or ())  # type: ignore[arg-type]
+    shape: list[Dim] = list(inputs[0].sizes)
     given = [t.value.ravel().tolist() if t is not None else None for t in inputs[1:]]
     given += [None] * (4 - len(given))
     starts, ends = starts or given[0], ends or given[1]
@@ -219,18 +225,18 @@ def _clamp(place: Dim, size: Dim) -> Dim:
 @entered(True, "crop")
 def crop(inputs: Tensors, axis: int = 2, size: Any = None) -> list[Shape]:
     """To the size of the second operand from `axis` on, or to given sizes."""
-    shape: Shape = inputs[0].shape or ()  # type: ignore[assignment]
-    target = tuple(size) if size is not None else (inputs[1].shape or ())[axis:]
+    shape: Shape = inputs[0].sizes
+    target = tuple(size) if size is not None else inputs[1].sizes[axis:]
     for i, (whole, part) in enumerate(zip(shape[axis:], target)):
         if isinstance(whole, int) and isinstance(part, int) and part > whole:
             raise ShapeMismatch(f"axis {axis + i} of size {whole} cannot be cropped to {part}")
-    return [(*shape[:axis], *target)]  # type: ignore[list-item]
+    return [(*shape[:axis], *target)]
 
 
 @entered(False, "pad")
 def pad(inputs: Tensors, pads: Any = None, axes: Any = None) -> list[Shape]:
     """(before, after) per axis; a second operand may hold all befores, then all afters."""
-    shape: list[Dim] = list(inputs[0].shape or ())  # type: ignore[arg-type]
+    shape: list[Dim] = list(inputs[0].sizes)
     if pads is None:
         flat = inputs[1].value.ravel().tolist()
         pads = list(zip(flat[: len(flat) // 2], flat[len(flat) // 2 :]))
@@ -246,7 +252,7 @@ def pad(inputs: Tensors, pads: Any = None, axes: Any = None) -> list[Shape]:
 def expand(inputs: Tensors, shape: Any = None) -> list[Shape]:
     """Broadcast with a shape; -1 keeps the axis."""
     wanted = tuple(inputs[1].value.ravel()) if shape is None else tuple(shape)
-    old: Shape = inputs[0].shape or ()  # type: ignore[assignment]
+    old: Shape = inputs[0].sizes
     aligned = (1,) * (len(wanted) - len(old)) + old
     kept = tuple(o if w == -1 else w for w, o in zip(wanted, aligned[-len(wanted) :]))
     return [broadcast(old, kept)]
@@ -255,42 +261,42 @@ def expand(inputs: Tensors, shape: Any = None) -> list[Shape]:
 @entered(False, "tile")
 def tile(inputs: Tensors, repeats: Any = None) -> list[Shape]:
     repeats = list(inputs[1].value.ravel()) if repeats is None else list(repeats)
-    shape = list(inputs[0].shape or ())
+    shape = inputs[0].sizes
     rank = max(len(shape), len(repeats))
-    shape, repeats = [1] * (rank - len(shape)) + shape, [1] * (rank - len(repeats)) + repeats
-    return [tuple(s * r for s, r in zip(shape, repeats))]
+    sizes, times = (1,) * (rank - len(shape)) + shape, [1] * (rank - len(repeats)) + repeats
+    return [tuple(s * r for s, r in zip(sizes, times))]
 
 
 @entered(False, "repeat_axis")
 def repeat_axis(inputs: Tensors, repeats: Dim, axis: int) -> list[Shape]:
-    shape = list(inputs[0].shape or ())
-    shape[axis] = shape[axis] * repeats  # type: ignore[operator]
-    return [tuple(shape)]  # type: ignore[arg-type]
+    shape = list(inputs[0].sizes)
+    shape[axis] = shape[axis] * repeats
+    return [tuple(shape)]
 
 
 @entered(False, "depth_to_space")
 def depth_to_space(inputs: Tensors, block: int) -> list[Shape]:
-    n, c, *x = inputs[0].shape  # type: ignore[misc]
+    n, c, *x = inputs[0].sizes
     return [(n, c // block ** len(x), *(a * block for a in x))]
 
 
 @entered(False, "space_to_depth")
 def space_to_depth(inputs: Tensors, block: int) -> list[Shape]:
-    n, c, *x = inputs[0].shape  # type: ignore[misc]
+    n, c, *x = inputs[0].sizes
     return [(n, c * block ** len(x), *(a // block for a in x))]
 
 
 @entered(False, "channel_shuffle")
 def channel_shuffle(inputs: Tensors, groups: int) -> list[Shape]:
-    return [inputs[0].shape]  # type: ignore[list-item]
+    return [inputs[0].sizes]
 
 
 @entered(False, "gather")
 def gather(inputs: Tensors, axis: int = 0) -> list[Shape]:
     """Whole slices taken at indices along one axis; an embedding is one of these."""
-    shape: Shape = inputs[0].shape or ()  # type: ignore[assignment]
+    shape: Shape = inputs[0].sizes
     axis %= len(shape) or 1
-    return [(*shape[:axis], *(inputs[1].shape or ()), *shape[axis + 1 :])]  # type: ignore[list-item]
+    return [(*shape[:axis], *inputs[1].sizes, *shape[axis + 1 :])]
 
 
 @rule("traffic", "gather")
@@ -317,6 +323,6 @@ def embedding_traffic(inputs: Tensors, outputs: Tensors) -> tuple[Dim, Dim]:
 
 @entered(False, "one_hot")
 def one_hot(inputs: Tensors, depth: Dim, axis: int = -1) -> list[Shape]:
-    shape = list(inputs[0].shape or ())
+    shape = list(inputs[0].sizes)
     shape.insert(axis if axis >= 0 else axis + len(shape) + 1, depth)
-    return [tuple(shape)]  # type: ignore[arg-type]
+    return [tuple(shape)]

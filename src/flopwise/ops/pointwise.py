@@ -11,7 +11,18 @@ from flopwise.graph import Shape, Tensor
 from flopwise.ops import op, rule
 from flopwise.ops.broadcasting import broadcast
 from flopwise.tally import (
-    absolute, bit, erf, exp, less, log, maximum, minimum, sqrt, tally, trig, where,
+    absolute,
+    bit,
+    erf,
+    exp,
+    less,
+    log,
+    maximum,
+    minimum,
+    sqrt,
+    tally,
+    trig,
+    where,
 )  # fmt: skip
 
 
@@ -149,8 +160,8 @@ def _enter(name: str, arity: int) -> None:
 def pointwise_shape(inputs: tuple[Tensor, ...], like: int | None = None) -> list[Shape]:
     """Operands broadcast; `like` takes the shape of one operand (per-channel ones aside)."""
     if like is not None:
-        return [inputs[like].shape]  # type: ignore[list-item]
-    return [broadcast(*(t.shape for t in inputs if t is not None))]  # type: ignore[arg-type]
+        return [inputs[like].sizes]
+    return [broadcast(*(t.sizes for t in inputs if t is not None))]
 
 
 for _name, _expression in POINTWISE.items():

@@ -55,8 +55,8 @@ def global_lp_pool(n: Dim, c: Dim, x: Shape) -> Counts:
 
 @rule("shape", "global_avg_pool", "global_max_pool", "global_lp_pool")
 def global_shape(inputs: tuple[Tensor, ...]) -> list[Shape]:
-    shape = inputs[0].shape or ()
-    return [(*shape[:2], *(1 for _ in shape[2:]))]  # type: ignore[list-item]
+    shape = inputs[0].sizes
+    return [(*shape[:2], *(1 for _ in shape[2:]))]
 
 
 @op("adaptive_avg_pool", "n c *x -> n c *y")
@@ -82,7 +82,7 @@ def covered(x: Shape, y: Shape) -> Dim:
 
 
 def _covered(x: Dim, y: Dim) -> Dim:
-    if y == 1 or x == y or isinstance(x, int) and isinstance(y, int) and x % y == 0:
+    if y == 1 or x == y or (isinstance(x, int) and isinstance(y, int) and x % y == 0):
         return x
     if not isinstance(y, int):
         raise ShapeMismatch(f"adaptive pooling of a free size {x} to a free size {y}")
@@ -166,31 +166,29 @@ REDUCTIONS = (
 
 
 @rule("shape", *REDUCTIONS)
-def reduced_shape(
-    inputs: tuple[Tensor, ...], axes: Any = None, keep: bool = True
-) -> list[Shape]:
+def reduced_shape(inputs: tuple[Tensor, ...], axes: Any = None, keep: bool = True) -> list[Shape]:
     """`axes` None reduces all; a second operand may hold them."""
-    shape = inputs[0].shape or ()
+    shape = inputs[0].sizes
     if axes is None and len(inputs) > 1 and inputs[1] is not None:
         axes = [int(a) for a in inputs[1].value.ravel()]
     gone = {a % len(shape) for a in axes} if axes is not None and shape else {*range(len(shape))}
     kept = [1 if i in gone else s for i, s in enumerate(shape) if keep or i not in gone]
-    return [tuple(kept)]  # type: ignore[arg-type]
+    return [tuple(kept)]
 
 
 @op("cumsum")
 def cumsum(inputs: tuple[Tensor, ...], axis: int = 0) -> Counts:
     """One addition per element but the first along the axis."""
-    size, along = inputs[0].size, (inputs[0].shape or (1,))[axis]
-    return Counts(add=size - size // along)  # type: ignore[operator]
+    size, along = inputs[0].size, inputs[0].sizes[axis]
+    return Counts(add=size - size // along)
 
 
 @op("cumprod")
 def cumprod(inputs: tuple[Tensor, ...], axis: int = 0) -> Counts:
-    size, along = inputs[0].size, (inputs[0].shape or (1,))[axis]
-    return Counts(mul=size - size // along)  # type: ignore[operator]
+    size, along = inputs[0].size, inputs[0].sizes[axis]
+    return Counts(mul=size - size // along)
 
 
 @rule("shape", "cumsum", "cumprod")
 def running_shape(inputs: tuple[Tensor, ...]) -> list[Shape]:
-    return [inputs[0].shape]  # type: ignore[list-item]
+    return [inputs[0].sizes]

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from flopwise.errors import UnknownName, UnknownSize, nearest
 from flopwise.frontends import Request
-from flopwise.graph import BITS, Graph, Node, Tensor
+from flopwise.graph import BITS, Graph, Node, Shape, Tensor
 from flopwise.pattern import show
 
 
@@ -22,22 +22,26 @@ def bind(graph: Graph, request: Request) -> Graph:
         if name not in inner and name not in {t.name for t in graph.inputs}:
             raise UnknownName(f"no input '{name}'; {nearest(name, [t.name for t in graph.inputs])}")
     inputs = tuple(_input(t, wanted.get(t.name), request) for t in graph.inputs)
-    nodes = tuple(_outputs(n, wanted) for n in graph.nodes) if wanted.keys() & inner else graph.nodes
+    nodes = (
+        tuple(_outputs(n, wanted) for n in graph.nodes) if wanted.keys() & inner else graph.nodes
+    )
     graph = replace(graph, inputs=inputs, nodes=nodes)
     return cast(graph, request.dtype) if request.dtype else graph
 
 
-def _named(graph: Graph, request: Request) -> dict[str, tuple]:  # type: ignore[type-arg]
+def _named(graph: Graph, request: Request) -> dict[str, Shape]:
     wanted = dict(request.inputs)
     if "" in wanted:
         if len(graph.inputs) != 1:
             names = ", ".join(t.name for t in graph.inputs) or "none"
-            raise UnknownName(f"a shape without a name, and the inputs are {names}: --input NAME=SHAPE")
+            raise UnknownName(
+                f"a shape without a name, and the inputs are {names}: --input NAME=SHAPE"
+            )
         wanted[graph.inputs[0].name] = wanted.pop("")
     return wanted
 
 
-def _input(tensor: Tensor, shape: tuple | None, request: Request) -> Tensor:  # type: ignore[type-arg]
+def _input(tensor: Tensor, shape: Shape | None, request: Request) -> Tensor:
     if shape is not None:
         if tensor.shape == () and len(shape) == 1:
             import numpy
@@ -45,7 +49,8 @@ def _input(tensor: Tensor, shape: tuple | None, request: Request) -> Tensor:  # 
             return replace(tensor, value=numpy.array(shape[0], dtype=object))
         if tensor.shape is not None and len(tensor.shape) != len(shape):
             raise UnknownSize(
-                f"input '{tensor.name}' has {len(tensor.shape)} axes {show(tensor.shape)}, {show(shape)} given"
+                f"input '{tensor.name}' has {len(tensor.shape)} axes, "
+                f"{show(tensor.shape)}; {show(shape)} given"
             )
         tensor = replace(tensor, shape=tuple(shape))
     if request.batch is not None and tensor.shape and (shape is None or tensor.shape[0] is None):
@@ -59,7 +64,7 @@ def _input(tensor: Tensor, shape: tuple | None, request: Request) -> Tensor:  # 
     return tensor
 
 
-def _outputs(node: Node, wanted: dict[str, tuple]) -> Node:  # type: ignore[type-arg]
+def _outputs(node: Node, wanted: dict[str, Shape]) -> Node:
     return replace(
         node, outputs=tuple(replace(t, shape=wanted.get(t.name, t.shape)) for t in node.outputs)
     )
@@ -70,13 +75,4 @@ def cast(graph: Graph, dtype: str) -> Graph:
     if dtype not in BITS or not dtype:
         raise UnknownName(f"no dtype '{dtype}'; {nearest(dtype, [d for d in BITS if d])}")
 
-    def change(t: Tensor | None) -> Tensor | None:
-        return replace(t, dtype=dtype) if t is not None and t.dtype == "float32" else t
-
-    def node(n: Node) -> Node:
-        return replace(n, inputs=tuple(map(change, n.inputs)), outputs=tuple(map(change, n.outputs)))  # type: ignore[arg-type]
-
-    return replace(
-        graph, inputs=tuple(map(change, graph.inputs)), outputs=tuple(map(change, graph.outputs)),  # type: ignore[arg-type]
-        weights=tuple(map(change, graph.weights)), nodes=tuple(map(node, graph.nodes)),  # type: ignore[arg-type]
-    )  # fmt: skip
+    return graph.map_tensors(lambda t: replace(t, dtype=dtype) if t.dtype == "float32" else t)

@@ -68,7 +68,9 @@ def _shape_by_pattern(node: Node, entry: Op) -> Node:
     if entry.axes is not None:
         for axis, size in ops.call(entry.axes, axes, node.attrs).items():
             if isinstance(size, int) and isinstance(axes.get(axis), int) and axes[axis] != size:
-                raise ShapeMismatch(f"axis {axis} is both {axes[axis]} and {size} ('{spelled.text}')")
+                raise ShapeMismatch(
+                    f"axis {axis} is both {axes[axis]} and {size} ('{spelled.text}')"
+                )
             axes.setdefault(axis, size)
     inputs = list(node.inputs)
     for i, (operand, tensor) in enumerate(zip(spelled.inputs, node.inputs)):

@@ -49,7 +49,8 @@ def summary(profile: Profile) -> list[str]:
         f"{profile.graph.name}: {exact(profile.params)} params ({memory(profile.weight_bytes)})"
         f", {exact(total.mac)} MACs, {exact(total.flops)} FLOPs",
         f"{convention.name}: {exact(profile.value())} ({convention.statement})",
-        "input " + ", ".join(f"{t.name} {shape_text(t.shape)} {t.dtype}" for t in profile.graph.inputs)
+        "input "
+        + ", ".join(f"{t.name} {shape_text(t.shape)} {t.dtype}" for t in profile.graph.inputs)
         + f"; coverage {percent(profile.coverage)} of {len(profile.rows)} operators",
     ]
     missing = profile.not_counted()

@@ -1,0 +1,1 @@
+"""Analyses: functions of a graph or a profile."""

@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from flopwise.errors import FlopwiseError, UnknownName
+from flopwise.errors import FlopwiseError
 
 FORMATS = "table, json, csv, markdown, latex or html"
 
@@ -108,18 +108,44 @@ def fail_if_unknown(profile: Any, strict: bool) -> None:
         sys.exit(1)
 
 
+@main.command()
+@click.argument("model")
+@click.argument("layer", required=False)
+@model_options
+def explain(
+    model: str, layer: str | None, inputs: tuple[str, ...], batch: str | None, dtype: str,
+    convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
+) -> None:  # fmt: skip
+    """The formula of each number of LAYER (or of all), in letters, then in numbers."""
+    from flopwise import api
+    from flopwise.analyses.explain import explain as analyse
+    from flopwise.reports.formulas import render, to_json
+
+    profile = api.count(model, convention=convention, **request(inputs, batch, dtype))
+    explanations = analyse(profile, layer)
+    emit(to_json(explanations) if fmt == "json" else render(explanations), output)
+    fail_if_unknown(profile, strict)
+
+
+LISTS = {"formats": "frontends", "conventions": "conventions", "devices": "devices"}
+
+
 @main.command("list")
-@click.argument("what")
+@click.argument("what", type=click.Choice(["formats", "ops", "conventions", "devices"]))
 def list_(what: str) -> None:
     """What there is: formats, ops, conventions or devices."""
     from flopwise import ops, plugins
 
-    axes = {"formats": "frontends", "conventions": "conventions", "reports": "reports"}
     if what == "ops":
-        for entry in ops.known():
-            click.echo(f"{entry.name:24} {entry.family}")
-    elif what in axes:
-        for name in sorted(plugins.available(axes[what])):
-            click.echo(name)
+        rows = [(entry.name, entry.family) for entry in ops.known()]
     else:
-        raise UnknownName(f"nothing to list called '{what}'; formats, ops, conventions or devices")
+        loaded = plugins.load_all(LISTS[what])
+        rows = [(name, summary(thing)) for name, thing in sorted(loaded.items())]
+    width = max(len(name) for name, _ in rows)
+    click.echo("\n".join(f"{name:<{width}}  {text}".rstrip() for name, text in rows))
+
+
+def summary(plugin: Any) -> str:
+    """One line on a plug-in: a record's statement, or the first line of a module's text."""
+    text: str = getattr(plugin, "statement", None) or plugin.__doc__ or ""
+    return text.splitlines()[0] if text else ""

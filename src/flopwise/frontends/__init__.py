@@ -17,6 +17,9 @@ from flopwise.dims import Dim
 from flopwise.errors import UnknownFormat, UnreadableModel
 from flopwise.graph import Graph, Shape
 
+# What a broken file makes a reader raise that takes its fields for granted.
+MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError)
+
 HEAD = 65536
 DEEPEST = 100
 
@@ -53,6 +56,11 @@ def read(source: Any, request: Request) -> Graph:
         return frontend.load(source, request)
     except RecursionError:
         raise UnreadableModel(f"{source}: nested too deep for a {name} file") from None
+    except MALFORMED as error:
+        if not isinstance(source, Path) or not source.exists():
+            raise
+        reason = f"{type(error).__name__}: {error}"
+        raise UnreadableModel(f"{source}: not a well-formed {name} file ({reason})") from None
     except OSError as error:
         raise UnreadableModel(f"{source}: {error.strerror or error}") from None
 

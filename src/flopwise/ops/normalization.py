@@ -72,17 +72,18 @@ def lrn(n: Dim, c: Dim, x: Shape, size: Dim) -> Counts:
     return each * Counts(mul=3, add=size, log=1, exp=1, div=1)
 
 
-@op("l2_norm", "*x, weight?: *_ -> *x")
-def l2_norm(x: Shape, weight: int, over: Dim) -> Counts:
-    """x / sqrt(sum of squares + eps) over groups of `over` elements, then a weight."""
+@op("l2_norm", "*x, weight?: *w -> *x")
+def l2_norm(x: Shape, weight: int, axes: tuple[int, ...] = (-1,)) -> Counts:
+    """x / sqrt(sum of squares over `axes` + eps), then a weight."""
     size = prod(x)
-    groups = size // over
+    groups = size // prod(x[a] for a in axes)
     return Counts(mul=size + size * weight, add=size, sqrt=groups, div=size)
 
 
 @rule("axes", "l2_norm")
-def l2_axes() -> dict[str, Any]:
-    return {}
+def l2_weight(x: Shape, shared: bool = False) -> dict[str, Any]:
+    """The weight holds one factor per channel, or one in all."""
+    return {"w": (1,) if shared or len(x) < 2 else (x[1],)}
 
 
 @op("softmax", "*x -> *x")

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from flopwise.counts import Counts
+from flopwise.dims import Dim, prod
 from flopwise.graph import Shape, Tensor
 from flopwise.ops import op, rule
 from flopwise.ops.broadcasting import broadcast
@@ -162,6 +163,17 @@ def pointwise_shape(inputs: tuple[Tensor, ...], like: int | None = None) -> list
     if like is not None:
         return [inputs[like].sizes]
     return [broadcast(*(t.sizes for t in inputs if t is not None))]
+
+
+@op("prelu_channels", "n c *x, slope: a -> n c *x")
+def prelu_channels(n: Dim, c: Dim, x: Shape) -> Counts:
+    """max(x, a x) with a learned slope per channel, or one in all."""
+    return n * c * prod(x) * per_element("prelu")
+
+
+@rule("axes", "prelu_channels")
+def slopes(c: Dim) -> dict[str, Dim]:
+    return {"a": c}
 
 
 for _name, _expression in POINTWISE.items():

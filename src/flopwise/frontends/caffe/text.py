@@ -1,0 +1,156 @@
+"""Protobuf text, and one layer message with Caffe's defaults."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any
+
+from flopwise.errors import UnreadableModel
+from flopwise.frontends import DEEPEST
+
+Message = dict[str, list[Any]]
+
+_TOKEN = re.compile(
+    r"""\s*(?:\#[^\n]*\s*)*(?:(?P<mark>[{}<>:;,\[\]])|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
+    r"""|(?P<word>[^\s{}<>:;,\[\]"'\#]+))"""
+)
+
+
+def parse(text: str, where: str) -> Message:
+    """Protobuf text to nested dicts of lists; `layers` of old files becomes `layer`.
+
+    Raises UnreadableModel with the line.
+    """
+    root: Message = {}
+    stack, key = [root], ""
+    for kind, token, place in _tokens(text, where):
+        if kind == "word" and not key:
+            key = "layer" if token == "layers" else token
+        elif token in ("{", "<") and key:
+            child: Message = {}
+            stack[-1].setdefault(key, []).append(child)
+            stack.append(child)
+            key = ""
+            if len(stack) > DEEPEST:
+                raise UnreadableModel(
+                    f"{where}:{_line(text, place)}: nested more than {DEEPEST} deep"
+                )
+        elif token in ("}", ">") and len(stack) > 1 and not key:
+            stack.pop()
+        elif kind != "mark" and key:
+            stack[-1].setdefault(key, []).append(token)
+            key = ""
+        elif token not in (":", ",", ";", "[", "]") or (token == ":" and not key):
+            raise UnreadableModel(f"{where}:{_line(text, place)}: '{token}' is out of place")
+    if len(stack) > 1 or key:
+        raise UnreadableModel(f"{where}: the file ends inside a brace; a '}}' is missing")
+    return root
+
+
+def _tokens(text: str, where: str) -> Iterator[tuple[str, str, int]]:
+    place, end = 0, len(text.rstrip())
+    while place < end:
+        match = _TOKEN.match(text, place)
+        if match is None or match.lastgroup is None:
+            if text[place:].lstrip().startswith("#"):
+                return
+            raise UnreadableModel(f"{where}:{_line(text, place)}: not protobuf text")
+        token = match.group(match.lastgroup)
+        place = match.end()
+        kind = match.lastgroup
+        yield kind, token[1:-1] if kind == "text" else token, place
+
+
+def _line(text: str, place: int) -> int:
+    return text.count("\n", 0, place) + 1
+
+
+class Layer:
+    """One layer message: its fields, and its parameters under their usual defaults."""
+
+    def __init__(self, message: Message) -> None:
+        self.message = message
+        self.name = str(message.get("name", [""])[0])
+        self.type = _modern(str(message.get("type", [""])[0]))
+        self.bottoms = [str(b) for b in message.get("bottom", [])]
+        self.tops = [str(t) for t in message.get("top", [])]
+
+    def sub(self, name: str) -> Layer:
+        """The fields of a parameter message, such as convolution_param."""
+        found = self.message.get(name, [{}])[0]
+        return Layer(found if isinstance(found, dict) else {})
+
+    def all(self, key: str) -> list[Any]:
+        return self.message.get(key, [])
+
+    def text(self, key: str, default: str = "") -> str:
+        return str(self.message.get(key, [default])[-1])
+
+    def number(self, key: str, default: int | None = None) -> int:
+        values = self.message.get(key)
+        if values is None:
+            if default is None:
+                raise UnreadableModel(f"{key} is missing")
+            return default
+        return _int(values[-1], key)
+
+    def numbers(self, key: str) -> list[int]:
+        return [_int(v, key) for v in self.message.get(key, [])]
+
+    def real(self, key: str, default: float) -> float:
+        try:
+            return float(self.text(key, str(default)))
+        except ValueError:
+            raise UnreadableModel(f"{key} is '{self.text(key)}', not a number") from None
+
+    def flag(self, key: str, default: bool) -> bool:
+        return self.text(key, str(default)).lower() in ("true", "1")
+
+
+def _int(value: Any, key: str) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        raise UnreadableModel(f"{key} is '{value}', not a whole number") from None
+
+
+def _modern(kind: str) -> str:
+    """The layer type in the spelling of today: INNER_PRODUCT is InnerProduct."""
+    return _OLD_TYPES.get(kind, kind)
+
+
+_OLD_TYPES = {
+    "CONVOLUTION": "Convolution", "INNER_PRODUCT": "InnerProduct", "POOLING": "Pooling",
+    "RELU": "ReLU", "DROPOUT": "Dropout", "SOFTMAX": "Softmax", "SOFTMAX_LOSS": "SoftmaxWithLoss",
+    "LRN": "LRN", "CONCAT": "Concat", "ELTWISE": "Eltwise", "FLATTEN": "Flatten", "SPLIT": "Split",
+    "SLICE": "Slice", "SIGMOID": "Sigmoid", "TANH": "TanH", "POWER": "Power", "ABSVAL": "AbsVal",
+    "BNLL": "BNLL", "DECONVOLUTION": "Deconvolution", "DATA": "Data", "IMAGE_DATA": "ImageData",
+    "MEMORY_DATA": "MemoryData", "HDF5_DATA": "HDF5Data", "WINDOW_DATA": "WindowData",
+    "DUMMY_DATA": "DummyData", "ACCURACY": "Accuracy", "ARGMAX": "ArgMax", "EXP": "Exp",
+    "MVN": "MVN", "SILENCE": "Silence", "THRESHOLD": "Threshold", "IM2COL": "Im2col",
+    "EUCLIDEAN_LOSS": "EuclideanLoss", "HINGE_LOSS": "HingeLoss", "INFOGAIN_LOSS": "InfogainLoss",
+    "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss", "CONTRASTIVE_LOSS": "ContrastiveLoss",
+    "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss", "HDF5_OUTPUT": "HDF5Output",
+}  # fmt: skip
+
+
+def spatial(p: Layer, key: str, default: int) -> Any:
+    """kernel_size, stride, pad: repeated per axis, or apart as kernel_h and kernel_w."""
+    stem = {"kernel_size": "kernel"}.get(key, key)
+    if p.all(f"{stem}_h") or p.all(f"{stem}_w"):
+        return (p.number(f"{stem}_h", default), p.number(f"{stem}_w", default))
+    sizes = p.numbers(key) or [default]
+    return sizes[0] if len(sizes) == 1 else tuple(sizes)
+
+
+def positive(attrs: dict[str, Any]) -> None:
+    """Raise UnreadableModel for a size below 1 (a padding below 0)."""
+    for name, value in attrs.items():
+        for size in value if isinstance(value, tuple) else (value,):
+            if size < (0 if name == "pad" else 1):
+                raise UnreadableModel(f"{NAMES.get(name, name)} is {size}")
+
+
+# Caffe's words for our letters, for messages.
+NAMES = {"f": "num_output", "o": "num_output", "k": "kernel_size", "groups": "group"}

@@ -19,12 +19,20 @@ class UnknownSize(FlopwiseError):
     """A size that the model leaves open and nobody gave."""
 
 
+class UnknownValue(FlopwiseError):
+    """A shape follows from data that is no constant; the operator is listed, not counted."""
+
+
 class ShapeMismatch(FlopwiseError):
     """Shapes that cannot fit together; the text names the layer and the axis."""
 
 
 class UnknownName(FlopwiseError):
     """A convention, device, layer or report that does not exist."""
+
+
+class MissingPackage(FlopwiseError):
+    """An optional package that is needed and not installed; the text says what to install."""
 
 
 def nearest(name: str, names: list[str]) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar
 
 from flopwise.counts import Counts
-from flopwise.errors import ShapeMismatch
+from flopwise.errors import ShapeMismatch, UnknownValue
 from flopwise.graph import Node, Shape
 from flopwise.pattern import Pattern, patterns
 
@@ -143,6 +143,17 @@ def count(node: Node) -> Counts | None:
         return None
     counts: Counts | None = call(entry.count, bind(node, entry), node.attrs)
     return None if counts is None else counts + traffic(node, entry)
+
+
+def constant(inputs: Sequence[Any], i: int) -> list[Any]:
+    """The elements of an operand that must be constant, flat, as Python numbers and sizes.
+
+    Raises UnknownValue when the operand is absent or its value is not known.
+    """
+    tensor = inputs[i] if i < len(inputs) else None
+    if tensor is None or tensor.value is None:
+        raise UnknownValue(f"operand {i} ({tensor.name if tensor else 'absent'}) is no constant")
+    return list(tensor.value.ravel().tolist())
 
 
 def resolved(node: Node) -> bool:

@@ -9,7 +9,7 @@ from flopwise.counts import ZERO, Counts
 from flopwise.dims import Dim, ceildiv, floordiv, maximum, minimum, prod
 from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape, Tensor
-from flopwise.ops import op, rule
+from flopwise.ops import constant, op, rule
 from flopwise.ops.broadcasting import broadcast
 from flopwise.ops.contraction import pairs
 
@@ -48,7 +48,7 @@ def reshape(
     `axis` and `num_axes` confine it to a span, as in Caffe.
     """
     old: list[Dim] = list(inputs[0].sizes)
-    shape = list(inputs[1].value.ravel()) if shape is None else list(shape)
+    shape = constant(inputs, 1) if shape is None else list(shape)
     start = axis % (len(old) + 1) if axis < 0 else axis
     stop = len(old) if num_axes == -1 else start + num_axes
     span = old[start:stop]
@@ -127,7 +127,7 @@ def unsqueeze(inputs: Tensors, axes: Any = None) -> list[Shape]:
 
 def _axes(inputs: Tensors, axes: Any) -> Any:
     if axes is None and len(inputs) > 1 and inputs[1] is not None:
-        return [int(a) for a in inputs[1].value.ravel()]
+        return constant(inputs, 1)
     return [axes] if isinstance(axes, int) else axes
 
 
@@ -172,7 +172,7 @@ def split(
     shape: Shape = inputs[0].sizes
     whole, parts = shape[axis], len(outputs)
     if sizes is None and len(inputs) > 1 and inputs[1] is not None:
-        sizes = list(inputs[1].value.ravel())
+        sizes = constant(inputs, 1)
     if points is not None:
         ends = [*points, whole]
         sizes = [b - a for a, b in zip([0, *ends], ends)]
@@ -193,7 +193,7 @@ def slice_(
 ) -> list[Shape]:
     """Python's slices along some axes; operands may hold starts, ends, axes and steps."""
     shape: list[Dim] = list(inputs[0].sizes)
-    given = [t.value.ravel().tolist() if t is not None else None for t in inputs[1:]]
+    given: list[Any] = [t and constant(inputs, i) for i, t in enumerate(inputs) if i]
     given += [None] * (4 - len(given))
     starts, ends = starts or given[0], ends or given[1]
     axes, steps = axes or given[2] or range(len(starts)), steps or given[3] or [1] * len(starts)
@@ -238,10 +238,10 @@ def pad(inputs: Tensors, pads: Any = None, axes: Any = None) -> list[Shape]:
     """(before, after) per axis; a second operand may hold all befores, then all afters."""
     shape: list[Dim] = list(inputs[0].sizes)
     if pads is None:
-        flat = inputs[1].value.ravel().tolist()
+        flat = constant(inputs, 1)
         pads = list(zip(flat[: len(flat) // 2], flat[len(flat) // 2 :]))
         if len(inputs) > 3 and inputs[3] is not None:
-            axes = inputs[3].value.ravel().tolist()
+            axes = constant(inputs, 3)
     axes = range(len(shape)) if axes is None else axes
     for axis, (before, after) in zip(axes, pairs(pads, len(axes))):
         shape[axis] = shape[axis] + before + after
@@ -251,7 +251,7 @@ def pad(inputs: Tensors, pads: Any = None, axes: Any = None) -> list[Shape]:
 @entered(True, "expand")
 def expand(inputs: Tensors, shape: Any = None) -> list[Shape]:
     """Broadcast with a shape; -1 keeps the axis."""
-    wanted = tuple(inputs[1].value.ravel()) if shape is None else tuple(shape)
+    wanted = tuple(constant(inputs, 1)) if shape is None else tuple(shape)
     old: Shape = inputs[0].sizes
     aligned = (1,) * (len(wanted) - len(old)) + old
     kept = tuple(o if w == -1 else w for w, o in zip(wanted, aligned[-len(wanted) :]))
@@ -260,7 +260,7 @@ def expand(inputs: Tensors, shape: Any = None) -> list[Shape]:
 
 @entered(False, "tile")
 def tile(inputs: Tensors, repeats: Any = None) -> list[Shape]:
-    repeats = list(inputs[1].value.ravel()) if repeats is None else list(repeats)
+    repeats = constant(inputs, 1) if repeats is None else list(repeats)
     shape = inputs[0].sizes
     rank = max(len(shape), len(repeats))
     sizes, times = (1,) * (rank - len(shape)) + shape, [1] * (rank - len(repeats)) + repeats

@@ -8,7 +8,7 @@ from flopwise.counts import Counts
 from flopwise.dims import Dim, ceildiv, prod
 from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape, Tensor
-from flopwise.ops import op, rule
+from flopwise.ops import constant, op, rule
 from flopwise.ops.contraction import each, slide
 
 
@@ -170,7 +170,7 @@ def reduced_shape(inputs: tuple[Tensor, ...], axes: Any = None, keep: bool = Tru
     """`axes` None reduces all; a second operand may hold them."""
     shape = inputs[0].sizes
     if axes is None and len(inputs) > 1 and inputs[1] is not None:
-        axes = [int(a) for a in inputs[1].value.ravel()]
+        axes = constant(inputs, 1)
     gone = {a % len(shape) for a in axes} if axes is not None and shape else {*range(len(shape))}
     kept = [1 if i in gone else s for i, s in enumerate(shape) if keep or i not in gone]
     return [tuple(kept)]

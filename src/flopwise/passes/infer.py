@@ -12,7 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from flopwise import ops
-from flopwise.errors import FlopwiseError, ShapeMismatch
+from flopwise.errors import FlopwiseError, ShapeMismatch, UnknownValue
 from flopwise.graph import Graph, Node, Tensor
 from flopwise.ops import Op
 
@@ -38,6 +38,8 @@ def _infer_node(node: Node, known: Known) -> Node:
     if entry is not None:
         try:
             node = _fold(_shape(node, entry), entry)
+        except UnknownValue:
+            pass  # its size is data: the node stays open, is listed and not counted
         except FlopwiseError as error:
             raise type(error)(f"{node}: {error}") from None
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:

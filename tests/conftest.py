@@ -7,6 +7,14 @@ import pytest
 SHARED = Path(__file__).parents[2] / "shared"
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--update-goldens",
+        action="store_true",
+        help="rewrite the counts in tests/golden/*/*.txt from what is counted now",
+    )
+
+
 @pytest.fixture
 def shared() -> Path:
     if not SHARED.is_dir():

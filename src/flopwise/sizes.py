@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -14,10 +15,18 @@ LARGEST = 10**9 - 1
 
 
 def parse(text: str) -> Dim:
-    """Read `12`, `N` or `past + 2*(H//4)`; any other text is one symbol of that name."""
+    """Read `12`, `N` or `past + 2*(H//4)`. Raises FlopwiseError for any other text."""
     try:
         return _from_ast(ast.parse(text.strip(), mode="eval").body)
     except (SyntaxError, ValueError, RecursionError, MemoryError):
+        raise FlopwiseError(f"'{text}' is not a size; write a number, a name or 2*N + 1") from None
+
+
+def parse_name(text: str) -> Dim:
+    """The same, where any other text is the name of one free size, as files have them."""
+    try:
+        return parse(text)
+    except FlopwiseError:
         return symbol(text.strip())
 
 
@@ -26,11 +35,14 @@ def parse_shape(text: str) -> Shape:
 
     Raises FlopwiseError for a size that is empty, not positive or of ten digits.
     """
-    body = text.strip().strip("[]()").replace("×", "x")
+    body = text.strip().replace("×", "x")
+    if body[:1] + body[-1:] in ("[]", "()") and not set(body[1:-1]) & set("[]()"):
+        body = body[1:-1]
     if not body:
         return ()
     parts = [p for p in body.split(",") if p.strip()] if "," in body else body.split("x")
-    if not all(part.strip() for part in parts) or any(p.startswith("_") for p in parts):
+    unclear = "," not in body and re.search(r"[a-z_]{2}x[a-z_]|[a-z_]x[a-z_]{2}", body)
+    if unclear or not all(part.strip() for part in parts):
         raise FlopwiseError(f"'{text}' is not a shape; write 1x3x224x224 or 1,3,height,width")
     return tuple(positive(parse(part), text) for part in parts)
 

@@ -27,6 +27,16 @@ def render(profile: Profile, depth: int | None = None, width: int | None = None)
     return "\n".join([*(r for r in rows if r), "", *summary(profile)])
 
 
+def params_text(profile: Profile) -> str:
+    """Parameters with their bytes, and those kept apart or not trained, where there are any."""
+    details = [memory(profile.weight_bytes)]
+    if profile.trainable_params != profile.params:
+        details.append(f"{exact(profile.trainable_params)} trainable")
+    if profile.buffers != 0:
+        details.append(f"{exact(profile.buffers)} in buffers besides")
+    return f"{exact(profile.params)} params ({', '.join(details)})"
+
+
 def headings(profile: Profile) -> list[str]:
     """The columns of a layer table."""
     return ["layer", "op", "output", "params", "MACs", profile.convention.name, "share"]
@@ -46,8 +56,8 @@ def summary(profile: Profile) -> list[str]:
     """Totals, and what they mean."""
     total, convention = profile.total(), profile.convention
     lines = [
-        f"{profile.graph.name}: {exact(profile.params)} params ({memory(profile.weight_bytes)})"
-        f", {exact(total.mac)} MACs, {exact(total.flops)} FLOPs",
+        f"{profile.graph.name}: {params_text(profile)}, "
+        f"{exact(total.mac)} MACs, {exact(total.flops)} FLOPs",
         f"{convention.name}: {exact(profile.value())} ({convention.statement})",
         "input "
         + ", ".join(f"{t.name} {shape_text(t.shape)} {t.dtype}" for t in profile.graph.inputs)

@@ -15,6 +15,7 @@ from flopwise import ops
 from flopwise.errors import FlopwiseError, ShapeMismatch, UnknownValue
 from flopwise.graph import Graph, Node, Tensor
 from flopwise.ops import Op
+from flopwise.passes.control import control, notes
 
 Known = dict[str, Tensor]
 
@@ -24,7 +25,13 @@ def infer(graph: Graph) -> Graph:
 
     Raises ShapeMismatch, naming the layer, where shapes cannot fit.
     """
-    known: Known = {t.name: t for t in graph.inputs}
+    graph = _walk(graph, {})
+    return replace(graph, notes=tuple(dict.fromkeys((*graph.notes, *notes(graph)))))
+
+
+def _walk(graph: Graph, known: Known) -> Graph:
+    """One graph; inside another, `known` holds what is around it."""
+    known.update((t.name, t) for t in graph.inputs)
     nodes = tuple(_infer_node(node, known) for node in graph.nodes)
     outputs = tuple(known.get(t.name, t) for t in graph.outputs)
     return replace(graph, nodes=nodes, outputs=outputs)
@@ -34,8 +41,9 @@ def _infer_node(node: Node, known: Known) -> Node:
     inputs = tuple(t and known.get(t.name, t) for t in node.inputs)
     outputs = tuple(known.get(t.name, t) for t in node.outputs)
     node = replace(node, inputs=inputs, outputs=outputs)
-    entry = ops.find(node.op)
-    if entry is not None:
+    if "branches" in node.attrs or "body" in node.attrs:
+        node = control(node, known, _walk)
+    elif (entry := ops.find(node.op)) is not None:
         try:
             node = _fold(_shape(node, entry), entry)
         except UnknownValue:

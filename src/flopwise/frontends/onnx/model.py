@@ -1,0 +1,239 @@
+"""From ONNX messages to a Graph: names, order, sub-graphs and local functions."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from flopwise.errors import UnreadableModel
+from flopwise.frontends.onnx.native import LOWERINGS, Native
+from flopwise.frontends.onnx.tensors import sparse, stored, typed
+from flopwise.frontends.wire import Message, Wire
+from flopwise.graph import Graph, Node, Tensor
+
+LARGEST = 1_000_000  # nodes; functions that call functions could make any number
+
+Key = tuple[str, str, str]
+
+
+class Model:
+    """What all blocks of a model share."""
+
+    def __init__(self, wire: Wire, message: Message) -> None:
+        self.wire = wire
+        self.names: set[str] = set()
+        self.opsets = versions(message)
+        self.functions: dict[Key, Message] = {
+            function_key(f): f for f in message.get("functions", ())
+        }
+        self.nodes = 0
+        self.generated = 0
+
+    def unique(self, name: str) -> str:
+        """The name, or one like it: blocks side by side may use the same."""
+        wanted, i = name, 1
+        while wanted in self.names:
+            wanted, i = f"{name}'{i}", i + 1
+        self.names.add(wanted)
+        return wanted
+
+
+class Block:
+    """A graph, a sub-graph or the body of a function: a scope of names, and its nodes."""
+
+    def __init__(
+        self, model: Model, outer: Block | None = None, opsets: Mapping[str, int] | None = None
+    ) -> None:
+        self.model, self.wire, self.outer = model, model.wire, outer
+        self.opsets: Mapping[str, int] = opsets or (outer.opsets if outer else model.opsets)
+        self.values: dict[str, Tensor] = {}
+        self.nodes: list[Node] = []
+        self.bindings: Mapping[str, Message] = outer.bindings if outer else {}
+        self.calls: tuple[Key, ...] = outer.calls if outer else ()
+
+    def find(self, name: str) -> Tensor | None:
+        """The tensor of a name, here or further out; None for the absent operand ""."""
+        if not name:
+            return None
+        block: Block | None = self
+        while block is not None:
+            if name in block.values:
+                return block.values[name]
+            block = block.outer
+        raise UnreadableModel(f"nothing makes its operand '{name}'")
+
+    def fresh(self, name: str) -> Tensor:
+        """A new tensor that only we name."""
+        return Tensor(self.model.unique(name), dtype="")
+
+    def define(self, name: str) -> Tensor:
+        """The tensor of an output. Raises UnreadableModel when it exists already."""
+        if name and name in self.values:
+            raise UnreadableModel(f"'{name}' is made twice")
+        tensor = self.fresh(name or "unused")
+        self.values[name] = tensor
+        return tensor
+
+    def lower(self, messages: list[Message]) -> None:
+        """Every node in an order in which it can run."""
+        for message in in_order(messages, self):
+            self.model.nodes += 1
+            if self.model.nodes > LARGEST:
+                raise UnreadableModel(f"more than {LARGEST:,} nodes once functions are inlined")
+            try:
+                self._node(message)
+            except UnreadableModel as error:
+                if message.get("op_type") in ("If", "Loop", "Scan") or self.calls:
+                    raise  # told already, where it is
+                raise UnreadableModel(f"{place(message)}: {error}") from None
+            except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
+                raise UnreadableModel(f"{place(message)}: does not fit ({error})") from None
+
+    def _node(self, message: Message) -> None:
+        attrs = {a.get("name", ""): a for a in message.get("attribute", ())}
+        if self.bindings or self.calls:
+            attrs = bound(attrs, self.bindings)
+        native = Native(self, message, attrs)
+        domain = message.get("domain", "")
+        key = (domain, native.op, message.get("overload", ""))
+        if key in self.model.functions:
+            self._call(native, key)
+            return
+        lowering = LOWERINGS.get(("" if domain == "ai.onnx" else domain, native.op), Native.unknown)
+        lowering(native)
+
+    def _call(self, native: Native, key: Key) -> None:
+        """Inline a local function."""
+        function = self.model.functions[key]
+        if key in self.calls:
+            raise UnreadableModel(f"function '{key[1]}' calls itself")
+        body = Block(self.model, None, {**self.opsets, **versions(function)})
+        body.calls = (*self.calls, key)
+        defaults = {a.get("name", ""): a for a in function.get("default", ())}
+        body.bindings = {**defaults, **native.attrs}
+        actual = dict(zip(function.get("input", ()), native.inputs))
+        body.values = {k: actual.get(k) for k in function.get("input", ())}  # type: ignore[misc]
+        body.nodes = self.nodes
+        body.lower(function.get("node", []))
+        for name, formal in zip(native.outputs, function.get("output", ())):
+            self.values[name] = body.find(formal)  # type: ignore[assignment]
+
+    def constants(self, message: Message) -> None:
+        """The initializers of a graph."""
+        for tensor in message.get("initializer", ()):
+            self._constant(tensor.get("name", ""), tensor, stored)
+        for tensor in message.get("sparse_initializer", ()):
+            self._constant(tensor.get("values", {}).get("name", ""), tensor, sparse)
+
+    def _constant(self, name: str, message: Message, read: Any) -> None:
+        if name in self.values:
+            raise UnreadableModel(f"initializer '{name}' is there twice")
+        self.values[name] = read(self.wire, message, self.model.unique(name))
+
+    def subgraph(self, message: Message, name: str) -> Graph:
+        """A graph inside a node, which sees the names around it."""
+        block = Block(self.model, self)
+        return block.graph(message, name)
+
+    def graph(self, message: Message, name: str) -> Graph:
+        """Lower a whole GraphProto."""
+        self.constants(message)
+        inputs = []
+        for value in message.get("input", ()):
+            label = value.get("name", "")
+            if label not in self.values:  # older files list initializers as inputs
+                self.values[label] = typed(self.model.unique(label), value.get("type", {}), "input")
+                inputs.append(self.values[label])
+        self.lower(message.get("node", []))
+        made = [self._output(value.get("name", "")) for value in message.get("output", ())]
+        used = {t.name for n in self.nodes for t in n.inputs if t is not None}
+        spare = [t for t in self.values.values() if t and t.role == "weight" and t.name not in used]
+        return Graph(tuple(inputs), tuple(made), tuple(self.nodes), name, "onnx", tuple(spare))
+
+    def _output(self, name: str) -> Tensor:
+        try:
+            return self.find(name) or Tensor("")
+        except UnreadableModel:
+            raise UnreadableModel(f"nothing makes the output '{name}'") from None
+
+
+def lower(wire: Wire, message: Message, stem: str) -> Graph:
+    """A ModelProto. Raises UnreadableModel."""
+    if "graph" not in message:
+        raise UnreadableModel(f"{wire.where}: holds no graph")
+    model = Model(wire, message)
+    graph = message["graph"]
+    try:
+        return Block(model).graph(graph, graph.get("name") or stem)
+    except UnreadableModel as error:
+        raise UnreadableModel(f"{wire.where}: {error}") from None
+
+
+def versions(message: Message) -> dict[str, int]:
+    """Operator set versions by domain."""
+    found = {o.get("domain", ""): o.get("version", 1) for o in message.get("opset", ())}
+    if "ai.onnx" in found:
+        found.setdefault("", found["ai.onnx"])
+    return found
+
+
+def function_key(function: Message) -> Key:
+    return function.get("domain", ""), function.get("name", ""), function.get("overload", "")
+
+
+def bound(attrs: dict[str, Message], bindings: Mapping[str, Message]) -> dict[str, Message]:
+    """Attributes with references to those of the function filled in; unset ones left out."""
+    return {
+        name: bindings[ref] if (ref := attribute.get("ref")) else attribute
+        for name, attribute in attrs.items()
+        if not attribute.get("ref") or attribute["ref"] in bindings
+    }
+
+
+def place(message: Message) -> str:
+    """A node as messages name it."""
+    name = message.get("name") or next(iter(message.get("output", ())), "")
+    return f"node '{name}' ({message.get('op_type', '')})"
+
+
+def in_order(messages: list[Message], block: Block) -> list[Message]:
+    """The nodes such that each comes after those it needs. Raises UnreadableModel.
+
+    The format asks for that order; files that differ are put right.
+    """
+    makers = {o: i for i, m in enumerate(messages) for o in m.get("output", ()) if o}
+    for i, message in enumerate(messages):
+        if any(makers.get(name, -1) >= i for name in message.get("input", ())):
+            return _sorted(messages, makers)
+    return messages
+
+
+def _sorted(messages: list[Message], makers: dict[str, int]) -> list[Message]:
+    needs = [{makers[n] for n in reads(m) if n in makers} for m in messages]
+    users: dict[int, list[int]] = {}
+    for i, sources in enumerate(needs):
+        for source in sources:
+            users.setdefault(source, []).append(i)
+    waiting = [len(sources) for sources in needs]
+    ready, order = deque(i for i, n in enumerate(waiting) if n == 0), []
+    while ready:
+        i = ready.popleft()
+        order.append(messages[i])
+        for user in users.get(i, ()):
+            waiting[user] -= 1
+            if waiting[user] == 0:
+                ready.append(user)
+    if len(order) < len(messages):
+        stuck = next(m for m, n in zip(messages, waiting) if n)
+        raise UnreadableModel(f"{place(stuck)}: waits for its own result (a cycle)")
+    return order
+
+
+def reads(message: Message) -> Iterator[str]:
+    """The names that a node reads, those inside its sub-graphs too."""
+    yield from message.get("input", ())
+    for attribute in message.get("attribute", ()):
+        for graph in (*attribute.get("graphs", ()), attribute.get("g", {})):
+            for node in graph.get("node", ()):
+                yield from reads(node)

@@ -1,0 +1,201 @@
+"""Shapes through branches and loops: which branch runs, and how often a body does.
+
+`if`: inputs are the condition; `branches` are graphs without inputs of their own.
+`loop`: inputs are the trip count (or None), the condition (or None), then the carried
+values; the body takes the iteration, the condition and the carried values, and gives the
+condition, the carried values, then values that are stacked over the iterations.
+`scan`: inputs are the carried values, then sequences; `scans` is the number of the latter,
+`axes` their axes of time, `out_axes` those of the stacked results. The body takes the
+carried values and one slice of each sequence.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+from flopwise import ops
+from flopwise.counts import Counts
+from flopwise.dims import Dim, symbol, symbols
+from flopwise.errors import ShapeMismatch
+from flopwise.graph import Graph, Node, Tensor
+
+Known = dict[str, Tensor]
+Walk = Callable[[Graph, Known], Graph]
+
+FOREVER = 2**31 - 1  # what exporters write for "until the condition says so"
+UNROLLED = 100_000  # nodes at most, where shapes change from one iteration to the next
+
+
+def control(node: Node, known: Known, walk: Walk) -> Node:
+    """A node whose sub-graphs are inferred; its outputs follow from theirs."""
+    if "branches" in node.attrs:
+        return _branch(node, known, walk)
+    return _scan(node, known, walk) if node.op == "scan" else _loop(node, known, walk)
+
+
+def notes(graph: Graph) -> tuple[str, ...]:
+    """What the walk had to decide, for the report."""
+    found = []
+    for node in graph.nodes:
+        inside = (*node.attrs.get("branches", ()), node.attrs.get("body"))
+        found += [node.attrs["note"]] if "note" in node.attrs else []
+        found += [note for g in inside if g is not None for note in notes(g)]
+    return tuple(found)
+
+
+def _branch(node: Node, known: Known, walk: Walk) -> Node:
+    """The branch that a known condition takes; the dearer one where it is not known."""
+    branches = node.attrs["branches"]
+    condition = node.inputs[0].value if node.inputs and node.inputs[0] is not None else None
+    attrs = dict(node.attrs)
+    if condition is not None:
+        chosen = walk(branches[0 if condition.ravel()[0] else 1], known)
+    else:
+        chosen = max(_possible(branches, known, walk), key=_weight)
+        attrs["note"] = f"{node.name}: its condition is not known; the dearer branch is counted"
+    attrs["branches"] = (chosen,)
+    return replace(node, attrs=attrs, outputs=_like(node.outputs, chosen.outputs))
+
+
+def _possible(branches: Sequence[Graph], known: Known, walk: Walk) -> list[Graph]:
+    """The branches whose shapes fit; one that cannot run is never taken."""
+    fitting, misfit = [], None
+    for branch in branches:
+        try:
+            fitting.append(walk(branch, known))
+        except ShapeMismatch as error:
+            misfit = error
+    if misfit is not None and not fitting:
+        raise misfit
+    return fitting
+
+
+def _weight(graph: Graph) -> float:
+    """What a branch costs, with a thousand for every symbol: good for comparing only."""
+    total = 0.0
+    for node in graph.nodes:
+        inside = (*node.attrs.get("branches", ()), *filter(None, (node.attrs.get("body"),)))
+        if inside:
+            total += sum(map(_weight, inside))
+        elif (counts := ops.count(node)) is not None:
+            size = counts.at(**dict.fromkeys(_symbols(counts), 1000))
+            total += float(size.ops + size.read + size.write)
+    return total
+
+
+def _symbols(counts: Counts) -> set[str]:
+    return {name for _, amount in counts.items() for name in symbols(amount)}
+
+
+def _loop(node: Node, known: Known, walk: Walk) -> Node:
+    body: Graph = node.attrs["body"]
+    limit, carried = node.inputs[0], node.inputs[2:]
+    trips = None if limit is None or limit.value is None else limit.value.ravel().tolist()[0]
+    attrs = dict(node.attrs)
+    if trips is None or (isinstance(trips, int) and trips >= FOREVER):
+        trips = symbol(f"trips_{node.name}")
+        attrs["note"] = f"{node.name}: how often it runs is not known; that number is '{trips}'"
+    elif _ends_early(body):
+        attrs["note"] = f"{node.name}: counted for all {trips} iterations; a condition may end it"
+    start = [Tensor("", (), "int64"), Tensor("", (), "bool"), *carried]
+    attrs["body"], attrs["repeat"], final = _iterate(body, start, 2, 1, trips, known, walk)
+    made = [*final[: len(carried)], *(_stacked(t, trips, 0) for t in final[len(carried) :])]
+    return replace(node, attrs=attrs, outputs=_like(node.outputs, made))
+
+
+def _ends_early(body: Graph) -> bool:
+    """Whether the body makes a condition of its own."""
+    made = {t.name for n in body.nodes if n.op != "identity" for t in n.outputs}
+    return bool(body.outputs) and body.outputs[0].name in made
+
+
+def _scan(node: Node, known: Known, walk: Walk) -> Node:
+    body: Graph = node.attrs["body"]
+    scans = node.attrs["scans"]
+    carried, sequences = node.inputs[: len(node.inputs) - scans], node.inputs[-scans:]
+    axes = node.attrs.get("axes") or (0,) * scans
+    if not all(t is not None and t.known for t in sequences):
+        return node
+    slices = [_slice(t, a) for t, a in zip(sequences, axes) if t is not None]
+    trips = sequences[0].sizes[axes[0]]  # type: ignore[union-attr]
+    attrs, start = dict(node.attrs), [*carried, *slices]
+    attrs["body"], attrs["repeat"], final = _iterate(body, start, 0, 0, trips, known, walk)
+    count = len(carried)
+    out_axes = node.attrs.get("out_axes") or (0,) * (len(final) - count)
+    stacked = [_stacked(t, trips, a) for t, a in zip(final[count:], out_axes)]
+    return replace(node, attrs=attrs, outputs=_like(node.outputs, [*final[:count], *stacked]))
+
+
+def _iterate(
+    body: Graph, start: Sequence[Tensor | None], first: int, skip: int, trips: Dim, known: Known,
+    walk: Walk,
+) -> tuple[Graph, Dim, Sequence[Tensor]]:  # fmt: skip
+    """The body, how often it runs, and its last outputs after `skip` of them.
+
+    Carried values are the inputs from `first` on. Where their shapes change from one
+    iteration to the next the body is unrolled; where that would be too long, the axes
+    that change are left open, and what depends on them is listed, not counted.
+    """
+    carried = min(len(start), len(body.inputs)) - first
+    inferred = walk(_entered(body, start), known)
+    state = inferred.outputs[skip : skip + carried]
+    if _same(start[first:], state) or trips in (0, 1):
+        return inferred, trips, inferred.outputs[skip:]
+    if not isinstance(trips, int) or trips * max(len(body.nodes), 1) > UNROLLED:
+        loose = [_open(a, b) for a, b in zip(start[first:], state)]
+        inferred = walk(_entered(body, [*start[:first], *loose]), known)
+        return inferred, trips, inferred.outputs[skip:]
+    nodes = [*inferred.nodes]
+    for _ in range(1, trips):
+        inferred = walk(_entered(body, [*start[:first], *inferred.outputs[skip:]]), known)
+        nodes += inferred.nodes
+    return replace(inferred, nodes=tuple(nodes)), 1, inferred.outputs[skip:]
+
+
+def _entered(body: Graph, values: Sequence[Tensor | None]) -> Graph:
+    """The body with the shapes of what enters it; values change as it runs, unless they
+    are handed on as they are."""
+    kept = {t.name for t in body.outputs}
+    inputs = tuple(
+        replace(t, shape=v.shape, dtype=v.dtype, value=v.value if t.name in kept else None)
+        if v is not None else t
+        for t, v in zip(body.inputs, values)
+    )  # fmt: skip
+    return replace(body, inputs=(*inputs, *body.inputs[len(inputs) :]))
+
+
+def _same(before: Sequence[Tensor | None], after: Sequence[Tensor]) -> bool:
+    return all(a is None or a.shape == b.shape for a, b in zip(before, after))
+
+
+def _open(before: Tensor | None, after: Tensor) -> Tensor:
+    """The shape with the axes that change left open."""
+    a, b = before.shape if before is not None else None, after.shape
+    if a is None or b is None or len(a) != len(b):
+        return replace(after, shape=None, value=None)
+    return replace(after, shape=tuple(x if x == y else None for x, y in zip(a, b)), value=None)
+
+
+def _slice(tensor: Tensor, axis: int) -> Tensor:
+    """One step of a sequence."""
+    shape = list(tensor.sizes)
+    del shape[axis]
+    return replace(tensor, shape=tuple(shape), value=None)
+
+
+def _stacked(tensor: Tensor, trips: Dim, axis: int) -> Tensor:
+    """One more axis, of the iterations."""
+    if tensor.shape is None:
+        return tensor
+    place = axis if axis >= 0 else axis + len(tensor.shape) + 1
+    shape = (*tensor.shape[:place], trips, *tensor.shape[place:])
+    return replace(tensor, shape=shape, value=None)
+
+
+def _like(outputs: Sequence[Tensor], made: Sequence[Tensor]) -> tuple[Tensor, ...]:
+    """The outputs of the node with the shapes, types and values of those made inside."""
+    filled = [
+        replace(t, shape=m.shape, dtype=m.dtype, value=m.value) for t, m in zip(outputs, made)
+    ]
+    return (*filled, *outputs[len(filled) :])

@@ -97,22 +97,15 @@ def local_windows(x: Shape, f: Dim, k: Any, stride: Any = 1, pad: Any = 0) -> di
     return {"f": f, "k": k, "y": slide(x, k, stride, pad)}
 
 
-@op("matmul", "*_ m k, *_ k n -> *b m n | k, *_ k n -> *b n | *_ m k, k -> *b m | k, k -> *b")
+@op("matmul", "*p m k, *q k n -> *b m n | k, *q k n -> *b n | *p m k, k -> *b m | k, k -> *b")
 def matmul(k: Dim, b: Shape, m: Dim = 1, n: Dim = 1) -> Counts:
     """Rows by columns, over broadcast batch axes; vectors as numpy has it."""
     return dots(prod(b) * m * n, k)
 
 
-@rule("shape", "matmul")
-def matmul_shape(inputs: tuple[Tensor, ...]) -> list[Shape]:
-    a, b = inputs[0].sizes, inputs[1].sizes
-    if not a or not b:
-        raise ShapeMismatch("a matrix product of a scalar")
-    inner = b[-2] if len(b) > 1 else b[0]
-    if isinstance(a[-1], int) and isinstance(inner, int) and a[-1] != inner:
-        raise ShapeMismatch(f"inner axes of a matrix product are {a[-1]} and {inner}")
-    rows, columns = a[-2:-1], b[-1:] if len(b) > 1 else ()
-    return [(*broadcast(a[:-2], b[:-2]), *rows, *columns)]
+@rule("axes", "matmul")
+def matmul_axes(p: Shape = (), q: Shape = ()) -> dict[str, Any]:
+    return {"b": broadcast(p, q)}
 
 
 @op("einsum")

@@ -59,6 +59,11 @@ class Counts:
         """Every elementary operation: a dot product of length n is 2n - 1."""
         return self.weigh(OPS)
 
+    @property
+    def bytes(self) -> Dim:
+        """Bytes read and written: the memory access cost."""
+        return self.read + self.write
+
     def weigh(self, weights: Mapping[str, Any]) -> Any:
         """The sum of counts, each times its weight."""
         total: Any = 0

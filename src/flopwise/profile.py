@@ -68,7 +68,13 @@ class Profile:
         """One row's share of the value."""
         if row.counts is None:
             return 0
-        return row.repeat * self.convention.read(row.node, row.counts)
+        value = row.repeat * self.convention.read(row.node, row.counts)
+        return dims.divide(value, self._batch) if self.convention.per_batch else value
+
+    @property
+    def _batch(self) -> Dim:
+        """The first axis of the first input, which tools take for the batch."""
+        return self.graph.inputs[0].sizes[0] if self.graph.inputs else 1
 
     @cached_property
     def weights(self) -> tuple[Tensor, ...]:
@@ -159,6 +165,29 @@ class Profile:
 
     def __sub__(self, other: Profile) -> Counts:
         return self.total() - other.total()
+
+    @property
+    def batch(self) -> Dim | None:
+        """The first axis of the inputs, where they have one and agree."""
+        sizes = {t.shape[0] for t in self.graph.inputs if t.shape}
+        return sizes.pop() if len(sizes) == 1 else None
+
+    def to_pandas(self, depth: int | None = None) -> Any:
+        """The layers as a pandas DataFrame. Raises MissingPackage."""
+        from flopwise.reports.frames import to_pandas
+
+        return to_pandas(self, depth)
+
+    def to_polars(self, depth: int | None = None) -> Any:
+        """The layers as a polars DataFrame. Raises MissingPackage."""
+        from flopwise.reports.frames import to_polars
+
+        return to_polars(self, depth)
+
+    def _repr_html_(self) -> str:
+        from flopwise.reports.notebook import render
+
+        return render(self)
 
     def to_dict(self) -> dict[str, Any]:
         """The JSON of schema flopwise/1."""

@@ -3,33 +3,40 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flopwise import plugins
 from flopwise.dims import Dim
-from flopwise.graph import Graph
+from flopwise.graph import Graph, Shape
+
+if TYPE_CHECKING:
+    from flopwise.profile import Profile
+
+Size = Dim | str
 
 
 def load(
-    source: Any, inputs: Any = None, batch: Dim | None = None, dtype: str = "", **options: Any
+    source: Any, inputs: Any = None, batch: Size | None = None, dtype: str = "", **options: Any
 ) -> Graph:
     """Read a model into a Graph with every shape known.
 
     `source` is a path, or an object of a framework. `inputs` is a shape, a text such as
-    "1x3x224x224", or a dict of them by input name. Raises FlopwiseError.
+    "1x3x224x224", or a dict of them by input name; a name in place of a number is a free
+    size. Raises FlopwiseError.
     """
     from flopwise.frontends import Request, read
     from flopwise.passes.bind import bind
     from flopwise.passes.infer import infer
 
-    request = Request(_shapes(inputs), batch, dtype, options)
+    size = None if batch is None else _size(batch)
+    request = Request(_shapes(inputs), size, dtype, options)
     return infer(bind(read(source, request), request))
 
 
 def count(
-    source: Any, inputs: Any = None, batch: Dim | None = None, convention: str = "flops",
+    source: Any, inputs: Any = None, batch: Size | None = None, convention: str = "flops",
     dtype: str = "", **options: Any,
-) -> Any:  # fmt: skip
+) -> Profile:  # fmt: skip
     """Count what a model costs: a Profile, read in `convention`. Raises FlopwiseError.
 
     >>> profile = count("examples/vgg16.prototxt")
@@ -43,9 +50,19 @@ def count(
 
 
 def _shapes(inputs: Any) -> dict[str, Any]:
-    from flopwise.sizes import parse_shape
-
     if inputs is None:
         return {}
     named = inputs if isinstance(inputs, Mapping) else {"": inputs}
-    return {k: parse_shape(v) if isinstance(v, str) else tuple(v) for k, v in named.items()}
+    return {name: _shape(shape) for name, shape in named.items()}
+
+
+def _shape(shape: Any) -> Shape:
+    from flopwise.sizes import parse_shape
+
+    return parse_shape(shape) if isinstance(shape, str) else tuple(map(_size, shape))
+
+
+def _size(size: Size) -> Dim:
+    from flopwise.sizes import parse, positive
+
+    return positive(parse(size) if isinstance(size, str) else size, "a size")

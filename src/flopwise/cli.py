@@ -62,14 +62,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def request(inputs: tuple[str, ...], batch: str | None, dtype: str) -> dict[str, Any]:
     """The options that say what to load, as `flopwise.load` takes them."""
-    from flopwise.sizes import parse, parse_shape, positive
-
-    shapes = {}
-    for text in inputs:
-        name, _, shape = text.rpartition("=")
-        shapes[name] = parse_shape(shape)
-    size = None if batch is None else positive(parse(batch), "--batch")
-    return {"inputs": shapes, "batch": size, "dtype": dtype}
+    shapes = {name: shape for name, _, shape in (text.rpartition("=") for text in inputs)}
+    return {"inputs": shapes, "batch": batch, "dtype": dtype}
 
 
 def emit(text: str, output: Path | None) -> None:

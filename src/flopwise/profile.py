@@ -74,7 +74,7 @@ class Profile:
     @property
     def _batch(self) -> Dim:
         """The first axis of the first input, which tools take for the batch."""
-        return self.graph.inputs[0].sizes[0] if self.graph.inputs else 1
+        return dims.prod(size for t in self.graph.inputs[:1] for size in t.sizes[:1])
 
     @cached_property
     def weights(self) -> tuple[Tensor, ...]:
@@ -122,7 +122,7 @@ class Profile:
         for row in self.rows:
             modules.setdefault(row.node.scope[:depth], []).append(row)
         return [
-            self._line(tuple(rows), "/".join(scope), rows[0].node.op if len(rows) == 1 else "")
+            self._line(tuple(rows), "/".join(scope), _only_op(rows))
             for scope, rows in modules.items()
         ]
 
@@ -199,6 +199,12 @@ class Profile:
         from flopwise.reports.table import render
 
         return render(self)
+
+
+def _only_op(rows: list[Row]) -> str:
+    """The operator of a module that has one, views aside."""
+    does = [r.node.op for r in rows if r.counts is None or r.total.ops != 0] or [rows[0].node.op]
+    return does[0] if len(does) == 1 else ""
 
 
 def profile(graph: Graph, convention: Convention) -> Profile:

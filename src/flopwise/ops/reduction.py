@@ -12,9 +12,9 @@ from flopwise.ops import constant, op, rule
 from flopwise.ops.contraction import each, slide
 
 
-@op("max_pool", "n c *x -> n c *y")
+@op("max_pool", "n c *x -> n c *y, n c *y")
 def max_pool(n: Dim, c: Dim, y: Shape, k: Any) -> Counts:
-    """prod(k) - 1 comparisons per output."""
+    """prod(k) - 1 comparisons per output; a second output holds the places."""
     return n * c * prod(y) * Counts(cmp=prod(each(k, len(y))) - 1)
 
 
@@ -91,47 +91,56 @@ def _covered(x: Dim, y: Dim) -> Dim:
 
 @op("reduce_sum")
 def reduce_sum(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """One addition per element but one of each result."""
     return Counts(add=inputs[0].size - outputs[0].size)
 
 
 @op("reduce_mean")
 def reduce_mean(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """The sum, then one division per result."""
     return Counts(add=inputs[0].size - outputs[0].size, div=outputs[0].size)
 
 
 @op("reduce_max")
 def reduce_max(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """One comparison per element but one of each result; minimum alike."""
     return Counts(cmp=inputs[0].size - outputs[0].size)
 
 
 @op("reduce_prod")
 def reduce_prod(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """One multiplication per element but one of each result."""
     return Counts(mul=inputs[0].size - outputs[0].size)
 
 
 @op("reduce_l1")
 def reduce_l1(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """The sum of absolute values."""
     return Counts(cmp=inputs[0].size, add=inputs[0].size - outputs[0].size)
 
 
 @op("reduce_l2")
 def reduce_l2(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """The square root of the sum of squares."""
     size, results = inputs[0].size, outputs[0].size
     return Counts(mul=size, add=size - results, sqrt=results)
 
 
 @op("reduce_sum_square")
 def reduce_sum_square(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """The sum of squares."""
     return Counts(mul=inputs[0].size, add=inputs[0].size - outputs[0].size)
 
 
 @op("reduce_log_sum")
 def reduce_log_sum(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """The logarithm of the sum."""
     return Counts(add=inputs[0].size - outputs[0].size, log=outputs[0].size)
 
 
 @op("reduce_log_sum_exp")
 def reduce_log_sum_exp(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """The logarithm of the sum of exponentials."""
     size, results = inputs[0].size, outputs[0].size
     return Counts(exp=size, add=size - results, log=results)
 
@@ -145,16 +154,19 @@ def reduce_var(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Count
 
 @op("reduce_std")
 def reduce_std(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """The square root of the variance."""
     return reduce_var(inputs, outputs) + Counts(sqrt=outputs[0].size)
 
 
 @op("reduce_any", dtype="bool")
 def reduce_any(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """Logical or of all; `all` alike."""
     return Counts(bit=inputs[0].size - outputs[0].size)
 
 
 @op("argmax", dtype="int64")
 def argmax(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    """One comparison per element but one of each result."""
     return Counts(cmp=inputs[0].size - outputs[0].size)
 
 
@@ -185,6 +197,7 @@ def cumsum(inputs: tuple[Tensor, ...], axis: int = 0) -> Counts:
 
 @op("cumprod")
 def cumprod(inputs: tuple[Tensor, ...], axis: int = 0) -> Counts:
+    """One multiplication per element but the first along the axis."""
     size, along = inputs[0].size, inputs[0].sizes[axis]
     return Counts(mul=size - size // along)
 

@@ -128,6 +128,13 @@ def ceildiv(a: Dim, b: Dim) -> Dim:
     return floordiv(a + b - 1, b)
 
 
+def divide(a: Any, b: Dim) -> Any:
+    """a / b: exact where there is no remainder, else a float, or in letters a floor."""
+    whole = floordiv(a, b)
+    exact = not isinstance(a, int) or not isinstance(b, int) or whole * b == a
+    return whole if exact else a / b
+
+
 def maximum(a: Dim, b: Dim) -> Dim:
     """The larger of two sizes, decided wherever positive symbols decide it."""
     if isinstance(a, int) and isinstance(b, int):

@@ -190,15 +190,12 @@ def _reading(
     profile: Profile, lettered: Lettered, values: Mapping[str, Dim], row: Row
 ) -> Iterator[Formula]:
     convention, result = profile.convention, profile.convention.read(row.node, row.counts)  # type: ignore[arg-type]
-    formula = convention.overrides.get(row.node.op)
+    formula = convention.formula(row.node.op)
     counts = lettered.counts()
-    if formula is not None:
-        known = {**lettered.known, "counts": counts}
-        letters = ops.call(formula, known, lettered.attrs)
-    elif convention.ops is not None and row.node.op not in convention.ops:
-        letters = 0
-    else:
+    if formula is None:
         letters = counts.weigh(convention.weights)
+    else:
+        letters = ops.call(formula, {**lettered.known, "counts": counts}, lettered.attrs)
     if result != 0:
         yield _formula(convention.name, letters, values, result)
 

@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeAlias
 
 from flopwise import ops
 from flopwise.counts import Counts
-from flopwise.graph import Node
+from flopwise.dims import Dim, prod
+from flopwise.graph import Node, Shape, Tensor
+from flopwise.ops.contraction import each
+
+Formula: TypeAlias = Callable[..., Any]
+
+
+def nothing() -> int:
+    """Not counted."""
+    return 0
 
 
 @dataclass(frozen=True)
@@ -16,9 +25,9 @@ class Convention:
     """How counts become one number.
 
     An operator named in `overrides` is counted by that formula, whose parameters are
-    those of any formula (axes, operands, attributes, `counts`); any other operator in
-    `ops` (None: every one) by `weights`; the rest count nothing. `per_batch` tools
-    divide by, or leave out, the batch.
+    those of any formula (axes, operands, attributes) and `counts`; any other operator in
+    `ops` (None: every one) by `weights`; the rest by `otherwise`. `per_batch`: the sum is
+    divided by the first axis of the first input.
     """
 
     name: str
@@ -27,17 +36,71 @@ class Convention:
     version: str
     weights: Mapping[str, Any]
     ops: frozenset[str] | None = None
-    overrides: Mapping[str, Callable[..., Any]] = field(default_factory=dict)
+    overrides: Mapping[str, Formula] = field(default_factory=dict)
+    otherwise: Formula = nothing
+    per_batch: bool = False
     notes: tuple[str, ...] = ()
+
+    def formula(self, op: str) -> Formula | None:
+        """The formula of an operator; None where the weights of its counts tell."""
+        if op in self.overrides:
+            return self.overrides[op]
+        return None if self.ops is None or op in self.ops else self.otherwise
 
     def read(self, node: Node, counts: Counts) -> Any:
         """The number of one node in this convention."""
-        formula = self.overrides.get(node.op)
-        if formula is not None:
-            entry = ops.find(node.op)
-            assert entry is not None
-            known = {**ops.bind(node, entry), "counts": counts}
-            return ops.call(formula, known, node.attrs)
-        if self.ops is not None and node.op not in self.ops:
-            return 0
-        return counts.weigh(self.weights)
+        formula = self.formula(node.op)
+        if formula is None:
+            return counts.weigh(self.weights)
+        entry = ops.find(node.op)
+        assert entry is not None
+        known = {**ops.bind(node, entry), "counts": counts}
+        return ops.call(formula, known, node.attrs)
+
+
+def same(formula: Formula, names: Iterable[str]) -> dict[str, Formula]:
+    """One formula for several operators."""
+    return dict.fromkeys(names, formula)
+
+
+def per_input(times: int = 1) -> Formula:
+    """A number of operations for each element of the first operand."""
+
+    def formula(inputs: tuple[Tensor, ...]) -> Any:
+        return times * inputs[0].size
+
+    return formula
+
+
+def per_output(times: int = 1) -> Formula:
+    """A number of operations for each element of the result."""
+
+    def formula(outputs: tuple[Tensor, ...]) -> Any:
+        return times * outputs[0].size
+
+    return formula
+
+
+def affine(times: int, plain: int) -> Formula:
+    """A number of operations per element of a normalisation that has learned factors, and
+    another of one that has none."""
+
+    def formula(outputs: tuple[Tensor, ...], weight: int) -> Any:
+        return (times if weight else plain) * outputs[0].size
+
+    return formula
+
+
+def window(n: Dim, c: Dim, y: Shape, k: Any) -> Any:
+    """One operation per element under each window."""
+    return n * c * prod(y) * prod(each(k, len(y)))
+
+
+def macs(counts: Counts) -> Dim:
+    """The multiply-accumulates alone."""
+    return counts.mac
+
+
+def flops(counts: Counts) -> Dim:
+    """2 x the multiply-accumulates alone."""
+    return 2 * counts.mac

@@ -15,6 +15,7 @@ from __future__ import annotations
 import inspect
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, TypeVar
 
 from flopwise.counts import Counts
@@ -75,11 +76,16 @@ def rule(kind: str, *names: str) -> Callable[[R], R]:
 
 def find(name: str) -> Op | None:
     """The entry of an operator, or None: it is unknown."""
-    if not OPS:
-        from flopwise.plugins import load_all
-
-        load_all("ops")
+    _load()
     return OPS.get(name)
+
+
+@lru_cache(maxsize=1)
+def _load() -> None:
+    """Once, and not when something is entered already: one family may be imported alone."""
+    from flopwise.plugins import load_all
+
+    load_all("ops")
 
 
 def known() -> Iterator[Op]:

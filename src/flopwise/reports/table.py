@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 
+from flopwise.dims import Expr
 from flopwise.profile import Line, Profile
 from flopwise.reports import exact, memory, percent, shape_text, short
 
@@ -16,8 +17,9 @@ def render(profile: Profile, depth: int | None = None, width: int | None = None)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
     for heading in headings(profile)[:3]:
         table.add_column(heading, overflow="fold")
+    free = isinstance(profile.total().mac, Expr)
     for heading in headings(profile)[3:]:
-        table.add_column(heading, justify="right", no_wrap=True)
+        table.add_column(heading, justify="right", no_wrap=not free, overflow="fold")
     for line in profile.lines(depth):
         table.add_row(*cells(line))
     console = Console(file=io.StringIO(), width=width or 100, highlight=False, color_system=None)
@@ -47,7 +49,7 @@ def cells(line: Line) -> list[str]:
     numbers = [short(line.params), short(line.counts.mac), short(line.value)]
     shown = ["" if n == "0" else n for n in numbers]
     if not line.known:
-        shown[1:] = ["?", "?"]
+        shown[1:] = [f"{n} + ?" if n else "?" for n in shown[1:]]
     share = percent(line.share) if line.share else ""
     return [line.name, line.op, shape_text(line.shape), *shown, share]
 
@@ -55,9 +57,10 @@ def cells(line: Line) -> list[str]:
 def summary(profile: Profile) -> list[str]:
     """Totals, and what they mean."""
     total, convention = profile.total(), profile.convention
+    sizes = [params_text(profile), f"{exact(total.mac)} MACs", f"{exact(total.flops)} FLOPs"]
+    joint = ",\n  " if isinstance(total.mac, Expr) else ", "
     lines = [
-        f"{profile.graph.name}: {params_text(profile)}, "
-        f"{exact(total.mac)} MACs, {exact(total.flops)} FLOPs",
+        f"{profile.graph.name}: {joint.join(sizes)}",
         f"{convention.name}: {exact(profile.value())} ({convention.statement})",
         "input "
         + ", ".join(f"{t.name} {shape_text(t.shape)} {t.dtype}" for t in profile.graph.inputs)

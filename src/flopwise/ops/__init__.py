@@ -147,8 +147,14 @@ def count(node: Node) -> Counts | None:
     entry = find(node.op)
     if entry is None or not resolved(node):
         return None
-    counts: Counts | None = call(entry.count, bind(node, entry), node.attrs)
+    axes = bind(node, entry)
+    counts: Counts | None = Counts() if empty(node) else call(entry.count, axes, node.attrs)
     return None if counts is None else counts + traffic(node, entry)
+
+
+def empty(node: Node) -> bool:
+    """Whether there is nothing to compute on: an axis of size 0 in a result or the data."""
+    return any(t is not None and 0 in t.sizes for t in (*node.outputs, *node.inputs[:1]))
 
 
 def constant(inputs: Sequence[Any], i: int) -> list[Any]:

@@ -42,11 +42,12 @@ def conv_transpose(
 
 @rule("axes", "conv_transpose")
 def spread(
-    x: Shape, f: Dim, k: Any, groups: Dim = 1, stride: Any = 1, pad: Any = 0, dilation: Any = 1,
-    output_pad: Any = 0, y: Any = None,
+    x: Shape, k: Any, f: Any = None, g: Any = None, groups: Dim = 1, stride: Any = 1,
+    pad: Any = 0, dilation: Any = 1, output_pad: Any = 0, y: Any = None,
 ) -> dict[str, Any]:  # fmt: skip
     """y = (x - 1) stride - pads + dilation (k - 1) + 1 + output padding."""
     k, rank = each(k, len(x)), len(x)
+    f = g * groups if f is None else f
     axes = zip(x, k, each(stride, rank), each(dilation, rank), each(output_pad, rank))
     if pad == "same":
         y = tuple(a * s for a, s in zip(x, each(stride, rank)))

@@ -58,6 +58,20 @@ def instance_norm(n: Dim, c: Dim, x: Shape, weight: int, bias: int) -> Counts:
     return standardize(n * c, prod(x), weight, bias)
 
 
+@op("mean_variance_norm")
+def mean_variance_norm(
+    inputs: tuple[Tensor, ...], axes: Any = (0, 2, 3), variance: bool = True
+) -> Counts:
+    """(x - mean) / std over some axes, without weights; `variance` False: x - mean alone."""
+    shape = inputs[0].sizes
+    over = {a % len(shape) for a in axes}
+    size = prod(s for i, s in enumerate(shape) if i in over)
+    groups = prod(s for i, s in enumerate(shape) if i not in over)
+    if variance:
+        return standardize(groups, size, 0, 0)
+    return Counts(add=groups * (size - 1) + groups * size, div=groups)
+
+
 @op("scale", "n c *x, weight?: c, bias?: c -> n c *x")
 def scale(n: Dim, c: Dim, x: Shape, weight: int, bias: int) -> Counts:
     """A learned factor and offset per channel."""
@@ -87,19 +101,25 @@ def l2_weight(x: Shape, shared: bool = False) -> dict[str, Any]:
 
 
 @op("softmax", "*x -> *x")
-def softmax(x: Shape, axis: int = -1) -> Counts:
-    """exp(x - max) / sum of the same, along one axis."""
-    size, rows = prod(x), prod(x) // x[axis] if x else 1
+def softmax(x: Shape, axis: int = -1, onward: Any = False) -> Counts:
+    """exp(x - max) / sum of the same, along one axis, or along all from it `onward`."""
+    size, rows = prod(x), rest(x, axis, onward)
     return Counts(cmp=size - rows, add=size + size - rows, exp=size, div=size)
 
 
 @op("log_softmax", "*x -> *x")
-def log_softmax(x: Shape, axis: int = -1) -> Counts:
-    """x - max - log(sum(exp(x - max))), along one axis."""
-    size, rows = prod(x), prod(x) // x[axis] if x else 1
+def log_softmax(x: Shape, axis: int = -1, onward: Any = False) -> Counts:
+    """x - max - log(sum(exp(x - max))), along one axis, or along all from it `onward`."""
+    size, rows = prod(x), rest(x, axis, onward)
     return Counts(cmp=size - rows, add=3 * size - rows, exp=size, log=rows)
 
 
-@rule("shape", "softmax", "log_softmax")
+def rest(x: Shape, axis: int, onward: Any) -> Any:
+    """The product of the axes that are not summed over."""
+    axis += len(x) if axis < 0 else 0
+    return prod(x[:axis]) if onward else prod(x[:axis]) * prod(x[axis + 1 :])
+
+
+@rule("shape", "softmax", "log_softmax", "mean_variance_norm")
 def same_shape(inputs: tuple[Tensor, ...]) -> list[Shape]:
     return [inputs[0].sizes]

@@ -95,10 +95,11 @@ def _shaped(
 ) -> tuple[Tensor, ...]:
     first = next((t for t in node.inputs if t is not None), None)
     dtype = node.attrs.get("dtype") or entry.dtype or (first.dtype if first is not None else "")
+    dtypes = dtype if isinstance(dtype, tuple) else (dtype,) * len(outputs)
     for shape in shapes:
         if any(isinstance(size, int) and size < 0 for size in shape):
             raise ShapeMismatch(f"an output of shape {tuple(shape)}")
-    filled = [replace(t, shape=tuple(s), dtype=dtype) for t, s in zip(outputs, shapes)]
+    filled = [replace(t, shape=tuple(s), dtype=d) for t, s, d in zip(outputs, shapes, dtypes)]
     return (*filled, *outputs[len(filled) :])
 
 

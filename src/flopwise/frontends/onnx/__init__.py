@@ -11,7 +11,14 @@ from flopwise.graph import Graph
 
 SUFFIXES = (".onnx",)
 
-TABLES = ("arithmetic", "control", "layers", "movement")  # each enters its operators
+TABLES = (
+    "arithmetic",
+    "control",
+    "layers",
+    "movement",
+    "recurrent",
+    "vision",
+)  # each enters its operators
 
 _LENGTH = {2, 3, 4, 6, 7, 8, 14, 20, 25, 26}  # ModelProto's fields, by their encoding
 _NUMBER = {1, 5}

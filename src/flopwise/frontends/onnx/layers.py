@@ -94,8 +94,3 @@ def softmax(n: Native) -> None:
         n.emit(op, n.given(0), axis=n.integer("axis", 1), onward=True)
     else:
         n.emit(op, n.given(0), axis=n.integer("axis", -1))
-
-
-@lowers("RNN", "LSTM", "GRU")
-def recurrent(n: Native) -> None:
-    n.unknown()

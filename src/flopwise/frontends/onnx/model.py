@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 from flopwise.errors import UnreadableModel
@@ -165,9 +166,23 @@ def lower(wire: Wire, message: Message, stem: str) -> Graph:
     model = Model(wire, message)
     graph = message["graph"]
     try:
-        return Block(model).graph(graph, graph.get("name") or stem)
+        lowered = Block(model).graph(graph, graph.get("name") or stem)
     except UnreadableModel as error:
         raise UnreadableModel(f"{wire.where}: {error}") from None
+    return replace(lowered, notes=notes(model, message))
+
+
+def notes(model: Model, message: Message) -> tuple[str, ...]:
+    """What a reader of the totals should know of the file."""
+    found = []
+    if model.generated:
+        found.append(
+            f"{model.generated:,} floats are made by ConstantOfShape nodes: not stored in the "
+            "file, so no parameters"
+        )
+    if "training" in message:
+        found.append("its training graphs are not counted")
+    return tuple(found)
 
 
 def versions(message: Message) -> dict[str, int]:

@@ -121,8 +121,3 @@ def pad(n: Native) -> None:
         return
     half = len(pads) // 2
     n.emit("pad", n.given(0), pads=tuple(zip(pads[:half], pads[half:])))
-
-
-@lowers("Resize", "Upsample")
-def resize(n: Native) -> None:
-    n.unknown()

@@ -102,6 +102,7 @@ def reduce_mean(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Coun
 
 
 @op("reduce_max")
+@op("reduce_min")
 def reduce_max(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
     """One comparison per element but one of each result; minimum alike."""
     return Counts(cmp=inputs[0].size - outputs[0].size)
@@ -159,21 +160,23 @@ def reduce_std(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Count
 
 
 @op("reduce_any", dtype="bool")
+@op("reduce_all", dtype="bool")
 def reduce_any(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
     """Logical or of all; `all` alike."""
     return Counts(bit=inputs[0].size - outputs[0].size)
 
 
 @op("argmax", dtype="int64")
+@op("argmin", dtype="int64")
 def argmax(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
     """One comparison per element but one of each result."""
     return Counts(cmp=inputs[0].size - outputs[0].size)
 
 
 REDUCTIONS = (
-    "reduce_sum", "reduce_mean", "reduce_max", "reduce_prod", "reduce_l1", "reduce_l2",
-    "reduce_sum_square", "reduce_log_sum", "reduce_log_sum_exp", "reduce_var", "reduce_std",
-    "reduce_any", "argmax",
+    "reduce_sum", "reduce_mean", "reduce_max", "reduce_min", "reduce_prod", "reduce_l1",
+    "reduce_l2", "reduce_sum_square", "reduce_log_sum", "reduce_log_sum_exp", "reduce_var",
+    "reduce_std", "reduce_any", "reduce_all", "argmax", "argmin",
 )  # fmt: skip
 
 

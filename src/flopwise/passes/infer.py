@@ -45,15 +45,21 @@ def _infer_node(node: Node, known: Known) -> Node:
         node = control(node, known, _walk)
     elif (entry := ops.find(node.op)) is not None:
         try:
-            node = _fold(_shape(node, entry), entry)
-        except UnknownValue:
-            pass  # its size is data: the node stays open, is listed and not counted
+            node = _fold(_shape_or_open(node, entry), entry)
         except FlopwiseError as error:
             raise type(error)(f"{node}: {error}") from None
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise ShapeMismatch(f"{node}: operands do not fit ({error})") from None
     known.update((t.name, t) for t in (*node.inputs, *node.outputs) if t is not None)
     return node
+
+
+def _shape_or_open(node: Node, entry: Op) -> Node:
+    """Where sizes are data the node stays open, is listed and not counted."""
+    try:
+        return _shape(node, entry)
+    except UnknownValue:
+        return node
 
 
 def _shape(node: Node, entry: Op) -> Node:
@@ -93,14 +99,19 @@ def _shape_by_pattern(node: Node, entry: Op) -> Node:
 def _shaped(
     outputs: Sequence[Tensor], shapes: Sequence[Any], node: Node, entry: Op
 ) -> tuple[Tensor, ...]:
-    first = next((t for t in node.inputs if t is not None), None)
-    dtype = node.attrs.get("dtype") or entry.dtype or (first.dtype if first is not None else "")
-    dtypes = dtype if isinstance(dtype, tuple) else (dtype,) * len(outputs)
+    dtypes = _dtypes(node, entry)
     for shape in shapes:
         if any(isinstance(size, int) and size < 0 for size in shape):
             raise ShapeMismatch(f"an output of shape {tuple(shape)}")
     filled = [replace(t, shape=tuple(s), dtype=d) for t, s, d in zip(outputs, shapes, dtypes)]
     return (*filled, *outputs[len(filled) :])
+
+
+def _dtypes(node: Node, entry: Op) -> tuple[str, ...]:
+    """Of the outputs: as the node says, as the operator has it, or that of the data."""
+    first = next((t for t in node.inputs if t is not None), None)
+    dtype = node.attrs.get("dtype") or entry.dtype or (first.dtype if first is not None else "")
+    return dtype if isinstance(dtype, tuple) else (dtype,) * len(node.outputs)
 
 
 def _fold(node: Node, entry: Op) -> Node:
@@ -111,7 +122,7 @@ def _fold(node: Node, entry: Op) -> Node:
     if values is None:
         return node
     folded = tuple(
-        replace(t, shape=v.shape, value=v) if v is not None else t
-        for t, v in zip(node.outputs, values)
+        replace(t, shape=v.shape, value=v, dtype=t.dtype if t.known else dtype)
+        for t, v, dtype in zip(node.outputs, values, _dtypes(node, entry))
     )
     return replace(node, outputs=(*folded, *node.outputs[len(folded) :]))

@@ -40,15 +40,20 @@ def copied(inputs: Tensors) -> list[Shape]:
 
 @entered(True, "reshape")
 def reshape(
-    inputs: Tensors, shape: Any = None, axis: int = 0, num_axes: int = -1, allowzero: bool = False
-) -> list[Shape]:
+    inputs: Tensors, shape: Any = None, axis: int = 0, num_axes: int = -1, allowzero: bool = False,
+    reverse: bool = False,
+) -> list[Shape]:  # fmt: skip
     """0 copies the axis and -1 takes what is left; MXNet's codes besides: -2 copies all
     that follow, -3 merges two axes, -4 splits one into the two sizes after it.
 
-    `axis` and `num_axes` confine it to a span, as in Caffe.
+    `axis` and `num_axes` confine it to a span, as in Caffe. `reverse` reads the codes
+    from the last axis to the first, as MXNet can.
     """
     old: list[Dim] = list(inputs[0].sizes)
     shape = constant(inputs, 1) if shape is None else list(shape)
+    if reverse:
+        turned = Tensor("", tuple(reversed(old)))
+        return [tuple(reversed(reshape((turned,), shape[::-1])[0]))]
     start = axis % (len(old) + 1) if axis < 0 else axis
     stop = len(old) if num_axes == -1 else start + num_axes
     span = old[start:stop]
@@ -132,8 +137,12 @@ def _axes(inputs: Tensors, axes: Any) -> Any:
 
 
 @entered(False, "transpose")
-def transpose(inputs: Tensors, perm: Any = None) -> list[Shape]:
+def transpose(inputs: Tensors, perm: Any = None, swap: Any = None) -> list[Shape]:
+    """To a new order of the axes: as they are with two swapped, or all turned round."""
     shape: Shape = inputs[0].sizes
+    if swap is not None:
+        perm = list(range(len(shape)))
+        perm[swap[0]], perm[swap[1]] = perm[swap[1]], perm[swap[0]]
     perm = perm if perm is not None else range(len(shape))[::-1]
     if sorted(p % len(shape) for p in perm) != [*range(len(shape))]:
         raise ShapeMismatch(f"{list(perm)} is no order of {len(shape)} axes")
@@ -223,10 +232,13 @@ def _clamp(place: Dim, size: Dim) -> Dim:
 
 
 @entered(True, "crop")
-def crop(inputs: Tensors, axis: int = 2, size: Any = None) -> list[Shape]:
-    """To the size of the second operand from `axis` on, or to given sizes."""
+def crop(inputs: Tensors, axis: int = 2, size: Any = None, axes: Any = None) -> list[Shape]:
+    """To the size of the second operand from `axis` on, or along `axes`; or to given sizes."""
     shape: Shape = inputs[0].sizes
     target = tuple(size) if size is not None else inputs[1].sizes[axis:]
+    if axes is not None:
+        kept = {a % len(shape) for a in axes}
+        axis, target = 0, tuple((inputs[1].sizes if i in kept else shape)[i] for i in range(len(shape)))
     for i, (whole, part) in enumerate(zip(shape[axis:], target)):
         if isinstance(whole, int) and isinstance(part, int) and part > whole:
             raise ShapeMismatch(f"axis {axis + i} of size {whole} cannot be cropped to {part}")

@@ -34,11 +34,17 @@ def batch_norm_train(n: Dim, c: Dim, x: Shape, weight: int, bias: int) -> Counts
     return standardize(c, n * prod(x), weight, bias)
 
 
-@op("layer_norm", "*x, weight?: *_, bias?: *_ -> *x")
+@op("layer_norm", "*x, weight?: *w, bias?: *w -> *x")
 def layer_norm(x: Shape, weight: int, bias: int, axes: int = 1) -> Counts:
     """Over the last `axes` axes."""
     size = prod(x[len(x) - axes :])
     return standardize(prod(x[: len(x) - axes]), size, weight, bias)
+
+
+@rule("axes", "layer_norm")
+def layer_weight(x: Shape, axes: int = 1) -> dict[str, Any]:
+    """The weight and the bias have the axes that are normalised."""
+    return {"w": x[len(x) - axes :]}
 
 
 @op("rms_norm", "*x, weight?: *_ -> *x")
@@ -87,10 +93,10 @@ def lrn(n: Dim, c: Dim, x: Shape, size: Dim) -> Counts:
 
 
 @op("l2_norm", "*x, weight?: *w -> *x")
-def l2_norm(x: Shape, weight: int, axes: tuple[int, ...] = (-1,)) -> Counts:
+def l2_norm(x: Shape, weight: int, axes: tuple[int, ...] | slice = (-1,)) -> Counts:
     """x / sqrt(sum of squares over `axes` + eps), then a weight."""
     size = prod(x)
-    groups = size // prod(x[a] for a in axes)
+    groups = size // prod(x[axes] if isinstance(axes, slice) else (x[a] for a in axes))
     return Counts(mul=size + size * weight, add=size, sqrt=groups, div=size)
 
 

@@ -24,6 +24,12 @@ def avg_pool(n: Dim, c: Dim, y: Shape, k: Any) -> Counts:
     return n * c * prod(y) * Counts(add=prod(each(k, len(y))) - 1, div=1)
 
 
+@op("sum_pool", "n c *x -> n c *y")
+def sum_pool(n: Dim, c: Dim, y: Shape, k: Any) -> Counts:
+    """prod(k) - 1 additions per output."""
+    return n * c * prod(y) * Counts(add=prod(each(k, len(y))) - 1)
+
+
 @op("lp_pool", "n c *x -> n c *y")
 def lp_pool(n: Dim, c: Dim, y: Shape, k: Any) -> Counts:
     """The root of a sum of powers; p = 2: a square each and a square root."""
@@ -31,7 +37,7 @@ def lp_pool(n: Dim, c: Dim, y: Shape, k: Any) -> Counts:
     return n * c * prod(y) * Counts(mul=taps, add=taps - 1, sqrt=1)
 
 
-@rule("axes", "max_pool", "avg_pool", "lp_pool")
+@rule("axes", "max_pool", "avg_pool", "sum_pool", "lp_pool")
 def pool_windows(
     x: Shape, k: Any, stride: Any = 1, pad: Any = 0, dilation: Any = 1, ceil: Any = False
 ) -> dict[str, Any]:
@@ -181,12 +187,15 @@ REDUCTIONS = (
 
 
 @rule("shape", *REDUCTIONS)
-def reduced_shape(inputs: tuple[Tensor, ...], axes: Any = None, keep: bool = True) -> list[Shape]:
-    """`axes` None reduces all; a second operand may hold them."""
+def reduced_shape(
+    inputs: tuple[Tensor, ...], axes: Any = None, keep: bool = True, exclude: bool = False
+) -> list[Shape]:
+    """`axes` None reduces all; a second operand may hold them. `exclude` keeps just those."""
     shape = inputs[0].sizes
     if axes is None and len(inputs) > 1 and inputs[1] is not None:
         axes = constant(inputs, 1)
     gone = {a % len(shape) for a in axes} if axes is not None and shape else {*range(len(shape))}
+    gone = {*range(len(shape))} - gone if exclude else gone
     kept = [1 if i in gone else s for i, s in enumerate(shape) if keep or i not in gone]
     return [tuple(kept)]
 

@@ -68,7 +68,8 @@ def _shape(node: Node, entry: Op) -> Node:
     data = [t for t in node.inputs if t is not None and t.role != "weight" and t.role != "buffer"]
     if not all(t.known for t in data):
         return node
-    if entry.axes is not None or (entry.shape is None and ops.layout(node, entry)):
+    spelled = "pattern" in node.attrs or (entry.shape is None and ops.layout(node, entry))
+    if entry.axes is not None or spelled:
         return _shape_by_pattern(node, entry)
     if entry.shape is None:
         return node

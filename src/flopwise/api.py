@@ -10,6 +10,7 @@ from flopwise.dims import Dim
 from flopwise.graph import Graph, Shape
 
 if TYPE_CHECKING:
+    from flopwise.analyses.reconcile import Verdict
     from flopwise.profile import Profile
 
 Size = Dim | str
@@ -47,6 +48,30 @@ def count(
 
     graph = source if isinstance(source, Graph) else load(source, inputs, batch, dtype, **options)
     return profile(graph, plugins.load("conventions", convention))
+
+
+def reconcile(
+    source: Any, claim: str, *, tool: str = "", profile: Profile | None = None, inputs: Any = None,
+    **options: Any,
+) -> Verdict:  # fmt: skip
+    """Why a published number and ours differ: a Verdict with ranked explanations.
+
+    `claim` is text such as "3.8 GFLOPs" or "params 25.6M"; `tool` names the convention that
+    the number is known to come from. Raises FlopwiseError.
+    """
+    from flopwise.analyses.reconcile import parse_claim
+    from flopwise.analyses.reconcile import reconcile as search
+
+    said = parse_claim(claim)
+    base = profile or count(source, inputs, **options)
+
+    def rebuild(height: Dim, width: Dim) -> Graph:
+        shapes = {t.name: t.sizes for t in base.graph.inputs}
+        image = next(name for name, shape in shapes.items() if len(shape) == 4)
+        shapes[image] = (*shapes[image][:2], height, width)
+        return load(source, shapes, **options)
+
+    return search(base, said, rebuild, tool)
 
 
 def _shapes(inputs: Any) -> dict[str, Any]:

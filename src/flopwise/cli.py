@@ -121,6 +121,42 @@ def explain(
     fail_if_unknown(profile, strict)
 
 
+@main.command()
+@click.argument("model")
+@click.option("--claim", "claims", multiple=True, metavar="TEXT", help='As "3.8 GFLOPs".')
+@click.option("--tool", "tools", multiple=True, metavar="NAME=NUMBER", help="What a tool said.")
+@model_options
+def reconcile(
+    model: str, claims: tuple[str, ...], tools: tuple[str, ...], inputs: tuple[str, ...],
+    batch: str | None, dtype: str, convention: str, fmt: str, output: Path | None,
+    depth: int | None, strict: bool,
+) -> None:  # fmt: skip
+    """Why a published number and ours differ; exit 1 when nothing explains it."""
+    from flopwise import api
+    from flopwise.reports.reconciliation import render, to_json
+
+    said = [*((claim, "") for claim in claims), *(_tool_claim(tool) for tool in tools)]
+    if not said:
+        raise FlopwiseError('give a number to explain: --claim "3.8 GFLOPs" or --tool thop=4.1G')
+    options = request(inputs, batch, dtype)
+    profile = api.count(model, convention=convention, **options)
+    write = to_json if fmt == "json" else render
+    verdicts = [api.reconcile(model, text, tool=t, profile=profile, **options) for text, t in said]
+    emit("\n\n".join(write(v, profile) for v in verdicts), output)
+    fail_if_unknown(profile, strict)
+    if not all(v.explained for v in verdicts):
+        sys.exit(1)
+
+
+def _tool_claim(text: str) -> tuple[str, str]:
+    """`thop=4.13G` to the number and the tool's convention."""
+    from flopwise import plugins
+
+    name, _, number = text.partition("=")
+    plugins.load("conventions", name)
+    return number, name
+
+
 LISTS = {"formats": "frontends", "conventions": "conventions", "devices": "devices"}
 
 

@@ -66,7 +66,7 @@ def explain(profile: Profile, layer: str | None = None) -> list[Explanation]:
         raise UnknownName(f"no layer '{layer}'; {nearest(layer or '', names)}")
     if layer is None:
         rows = [r for r in rows if r.total.ops != 0 or r.params != 0 or r.counts is None]
-    return [_explain(profile, row) for row in rows]
+    return [explain_row(profile, row) for row in rows]
 
 
 def _within(node: Node, layer: str) -> bool:
@@ -74,7 +74,8 @@ def _within(node: Node, layer: str) -> bool:
     return node.name == layer or node.scope[: len(path)] == path
 
 
-def _explain(profile: Profile, row: Row) -> Explanation:
+def explain_row(profile: Profile, row: Row) -> Explanation:
+    """Explain one operator."""
     node = row.node
     entry = ops.find(node.op)
     if entry is None or row.counts is None:

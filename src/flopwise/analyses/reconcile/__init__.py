@@ -1,0 +1,22 @@
+"""Why a published number and ours differ: search the honest readings of a count."""
+
+from __future__ import annotations
+
+from flopwise.analyses.reconcile.claim import Claim, parse_claim
+from flopwise.analyses.reconcile.readings import Reading, readings
+from flopwise.analyses.reconcile.search import Explanation, Verdict, search
+from flopwise.analyses.reconcile.variants import Rebuild, variants
+from flopwise.profile import Profile
+
+__all__ = ["Claim", "Explanation", "Reading", "Verdict", "parse_claim", "reconcile"]
+
+
+def reconcile(
+    base: Profile, claim: Claim, rebuild: Rebuild | None = None, tool: str = ""
+) -> Verdict:
+    """Search the readings of a network that explain a claim.
+
+    `rebuild` gives the graph at another image size; without it the network is read at its
+    own size only. `tool` is the convention that the claim is known to come from.
+    """
+    return search(claim, readings([*variants(base, claim, rebuild)], claim, tool))

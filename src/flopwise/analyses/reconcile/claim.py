@@ -1,0 +1,93 @@
+"""A number as somebody published it: `3.8 GFLOPs`, `params 25.6M`, `0.57 billion mult-adds`."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+
+from flopwise.errors import FlopwiseError
+
+PREFIXES = {
+    "": 0, "k": 3, "thousand": 3, "m": 6, "million": 6, "g": 9, "b": 9, "bn": 9, "billion": 9,
+    "t": 12, "trillion": 12, "p": 15, "e": 18,
+}  # fmt: skip
+UNITS = {
+    "flops": "flops", "flop": "flops", "floatingpointoperations": "flops", "ops": "flops",
+    "operations": "flops", "macs": "macs", "mac": "macs", "maccs": "macs", "macc": "macs",
+    "madds": "macs", "madd": "macs", "multadds": "macs", "multadd": "macs", "ma": "macs",
+    "multiplyadds": "macs", "multiplyaccumulates": "macs", "multiplyadditions": "macs",
+    "muladds": "macs", "fma": "macs", "fmas": "macs",
+    "params": "params", "param": "params", "parameters": "params", "weights": "params",
+    "activations": "activations", "acts": "activations", "neurons": "activations",
+}  # fmt: skip
+_TENS = r"(?:(?:[x×·*]\s*)?10\s*\^?\s*(?P<power>\d+)|[eE]\+?(?P<exp>\d+))?"
+_NUMBER = r"(?P<number>\d[\d,_]*\.?\d*)\s*" + _TENS
+_SIZE = re.compile(r"(?:@|\bat\b|\bon\b)\s*(\d{2,4})(?:\s*[x×]\s*(\d{2,4}))?", re.I)
+
+
+@dataclass(frozen=True)
+class Claim:
+    """A published value in whole units, the unit as stated ("" when not), and half a unit of
+    its last digit. `binary` is the value where its prefix means a power of 1024."""
+
+    text: str
+    value: Decimal
+    unit: str
+    half: Decimal
+    power: int = 0
+    size: tuple[int, int] | None = None
+
+    @property
+    def binary(self) -> Decimal:
+        """How much larger a binary prefix makes the value."""
+        return Decimal(1024 ** (self.power // 3)) / Decimal(10**self.power)
+
+
+def parse_claim(text: str) -> Claim:
+    """Read a claim; a stated input size (`at 299x299`) is kept. Raises FlopwiseError."""
+    size = _SIZE.search(text)
+    rest = _SIZE.sub(" ", text)
+    match = re.search(_NUMBER, rest)
+    if match is None:
+        raise FlopwiseError(f"'{text}' holds no number; write a claim as \"3.8 GFLOPs\"")
+    words = re.findall(
+        r"[a-z]+", f"{rest[: match.start()]} {rest[match.end() :]}".lower().replace("-", "")
+    )
+    power, unit = _words(words)
+    digits = match["number"].replace(",", "").replace("_", "").rstrip(".")
+    tens = int(match["power"] or match["exp"] or 0)
+    try:
+        number = Decimal(digits)
+    except InvalidOperation:
+        raise FlopwiseError(f"'{text}' holds no number") from None
+    places = len(digits.partition(".")[2])
+    scale = Decimal(10) ** (power + tens)
+    if number <= 0 or power + tens > 30:
+        raise FlopwiseError(f"'{text}' is not a count")
+    shape = (int(size[1]), int(size[2] or size[1])) if size else None
+    half = scale * Decimal(10) ** -places / 2
+    return Claim(text, number * scale, unit, half, power, shape)
+
+
+def _words(words: list[str]) -> tuple[int, str]:
+    """The prefix and the unit, joined (`gflops`) or apart (`G FLOPs`, `billion mult adds`)."""
+    power, unit = 0, ""
+    joined = "".join(words)
+    for word in words:
+        for prefix in sorted(PREFIXES, key=len, reverse=True):
+            tail = word[len(prefix) :]
+            if word.startswith(prefix) and (tail in UNITS or (prefix and not tail)):
+                power = power or PREFIXES[prefix]
+                unit = unit or UNITS.get(tail, "")
+                break
+    if not unit:
+        unit = next(
+            (
+                UNITS[name]
+                for name in sorted(UNITS, key=len, reverse=True)
+                if len(name) > 3 and name in joined
+            ),
+            "",
+        )
+    return power, unit

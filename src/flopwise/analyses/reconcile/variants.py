@@ -1,0 +1,137 @@
+"""The same network altered as published ones differ: strides, rounding, image size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+from flopwise.analyses.reconcile.claim import Claim
+from flopwise.analyses.reconcile.features import features
+from flopwise.analyses.reconcile.readings import Variant
+from flopwise.dims import Dim, symbol
+from flopwise.errors import FlopwiseError
+from flopwise.graph import Graph, Node
+from flopwise.passes.infer import infer
+from flopwise.profile import Profile, profile
+
+SIDES = (224, 256, 299, 320, 384, 448, 512, 192, 160, 128, 227, 240, 260, 288, 300, 331, 380, 416,
+         456, 528, 600, 608, 640, 800, 1024, 1280)  # fmt: skip
+
+# The graph at another image size (height, width).
+Rebuild = Callable[[Dim, Dim], Graph]
+
+
+def variants(base: Profile, claim: Claim, rebuild: Rebuild | None) -> Iterator[Variant]:
+    """The network itself, then altered ones; an alteration that does not fit is left out."""
+    batch = _batch(base.graph)
+    yield Variant((), 0.0, features(base), batch)
+    for words, change in ALTERATIONS:
+        nodes = change(base.graph)
+        if nodes != base.graph.nodes and (altered := _counted(base, nodes)) is not None:
+            yield Variant((words,), 1.0, features(altered), batch)
+    if rebuild is not None and _side(base.graph) is not None:
+        yield from _resized(base, claim, rebuild, batch)
+
+
+def _batch(graph: Graph) -> int:
+    first = graph.inputs[0].sizes[:1] if graph.inputs else ()
+    return first[0] if first and isinstance(first[0], int) else 1
+
+
+def _side(graph: Graph) -> tuple[Dim, Dim] | None:
+    """Height and width of the one image that goes in."""
+    images = [t.sizes for t in graph.inputs if len(t.sizes) == 4]
+    return images[0][2:] if len(images) == 1 and images[0][1] in (1, 3, 4) else None
+
+
+def _counted(base: Profile, nodes: tuple[Node, ...]) -> Profile | None:
+    """The profile of altered nodes, their shapes inferred anew."""
+    opened = tuple(
+        replace(n, outputs=tuple(replace(t, shape=None, value=None) for t in n.outputs))
+        for n in nodes
+    )
+    try:
+        graph = infer(replace(base.graph, nodes=opened))
+        altered = profile(graph, base.convention)
+    except FlopwiseError:
+        return None
+    return altered if len(altered.unknown) == len(base.unknown) else None
+
+
+def _resized(base: Profile, claim: Claim, rebuild: Rebuild, batch: int) -> Iterator[Variant]:
+    """One symbolic count, read at every side that people use."""
+    try:
+        free = profile(rebuild(symbol("height"), symbol("width")), base.convention)
+    except FlopwiseError:
+        return
+    found, own = features(free), _side(base.graph)
+    for height, width in dict.fromkeys([*filter(None, [claim.size]), *((s, s) for s in SIDES)]):
+        if (height, width) == own or (claim.size and (height, width) != claim.size):
+            continue
+        at = found.at(height=height, width=width)
+        if isinstance(at.macs, int) and at.params == base.params:
+            cost = 0.0 if claim.size else 2.0
+            yield Variant((f"at an input of {height} x {width}",), cost, at, batch)
+
+
+def _strides(graph: Graph, early: bool) -> tuple[Node, ...]:
+    """Move a stride of 2 between the 1x1 and the 3x3 convolution of a bottleneck."""
+    nodes = {n.name: n for n in graph.nodes}
+    after = _next_convolution(graph)
+    for node in graph.nodes:
+        follower = nodes.get(after.get(node.name, ""))
+        if follower is None or _kernel(node) != 1 or _kernel(follower) != 3:
+            continue
+        first, second = _stride(nodes[node.name]), _stride(follower)
+        if (first, second) == ((1, 2) if early else (2, 1)):
+            for name, stride in ((node.name, second), (follower.name, first)):
+                changed = {**nodes[name].attrs, "stride": stride}
+                nodes[name] = replace(nodes[name], attrs=changed)
+    return tuple(nodes[n.name] for n in graph.nodes)
+
+
+def _next_convolution(graph: Graph) -> dict[str, str]:
+    """The convolution that each convolution feeds, past norms and activations."""
+    source: dict[str, str] = {}
+    found: dict[str, str] = {}
+    for node in graph.nodes:
+        data = node.inputs[0]
+        origin = source.get(data.name, "") if data is not None else ""
+        if node.op == "conv":
+            found.setdefault(origin, node.name)
+            origin = node.name
+        elif len([t for t in node.inputs if t is not None and t.role == "activation"]) > 1:
+            origin = ""
+        source.update((t.name, origin) for t in node.outputs)
+    return found
+
+
+def _kernel(node: Node) -> Dim:
+    if node.op != "conv" or len(node.weights) == 0 or len(node.weights[0].sizes) != 4:
+        return 0
+    return node.weights[0].sizes[-1]
+
+
+def _stride(node: Node) -> Any:
+    stride = node.attrs.get("stride", 1)
+    return stride[0] if isinstance(stride, (tuple, list)) and len(set(stride)) == 1 else stride
+
+
+def _rounding(graph: Graph, ceil: bool) -> tuple[Node, ...]:
+    """Round every pooling window up, or down."""
+
+    def change(node: Node) -> Node:
+        if node.op not in ("max_pool", "avg_pool"):
+            return node
+        return replace(node, attrs={**node.attrs, "ceil": ceil})
+
+    return tuple(map(change, graph.nodes))
+
+
+ALTERATIONS: tuple[tuple[str, Callable[[Graph], tuple[Node, ...]]], ...] = (
+    ("stride on the 1x1 convolution (ResNet v1)", lambda g: _strides(g, early=True)),
+    ("stride on the 3x3 convolution (ResNet v1.5)", lambda g: _strides(g, early=False)),
+    ("pooling windows rounded down", lambda g: _rounding(g, ceil=False)),
+    ("pooling windows rounded up", lambda g: _rounding(g, ceil=True)),
+)

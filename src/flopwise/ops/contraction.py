@@ -98,6 +98,18 @@ def local_windows(x: Shape, f: Dim, k: Any, stride: Any = 1, pad: Any = 0) -> di
     return {"f": f, "k": k, "y": slide(x, k, stride, pad)}
 
 
+@op("svdf", "n i, features: r i, time: r m, bias?: u -> n u")
+def svdf(n: Dim, i: Dim, r: Dim, m: Dim, u: Dim, bias: int) -> Counts:
+    """Filters of low rank over time: r products with the data, each then with its own m
+    latest values, `rank` of them added up per unit; Nakkiran et al. 2015, eq. 4."""
+    return dots(n * r, i) + dots(n * r, m) + Counts(add=n * (r - u) + n * u * bias)
+
+
+@rule("axes", "svdf")
+def svdf_axes(r: Dim, rank: int = 1) -> dict[str, Any]:
+    return {"u": r // rank}
+
+
 @op("matmul", "*p m k, *q k n -> *b m n | k, *q k n -> *b n | *p m k, k -> *b m | k, k -> *b")
 def matmul(k: Dim, b: Shape, m: Dim = 1, n: Dim = 1) -> Counts:
     """Rows by columns, over broadcast batch axes; vectors as numpy has it."""

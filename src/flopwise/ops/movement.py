@@ -287,15 +287,25 @@ def repeat_axis(inputs: Tensors, repeats: Dim, axis: int) -> list[Shape]:
 
 
 @entered(False, "depth_to_space")
-def depth_to_space(inputs: Tensors, block: int) -> list[Shape]:
-    n, c, *x = inputs[0].sizes
-    return [(n, c // block ** len(x), *(a * block for a in x))]
+def depth_to_space(inputs: Tensors, block: int, channels_last: bool = False) -> list[Shape]:
+    n, c, x = _channels(inputs, channels_last)
+    return [_laid(n, c // block ** len(x), [a * block for a in x], channels_last)]
 
 
 @entered(False, "space_to_depth")
-def space_to_depth(inputs: Tensors, block: int) -> list[Shape]:
-    n, c, *x = inputs[0].sizes
-    return [(n, c * block ** len(x), *(a // block for a in x))]
+def space_to_depth(inputs: Tensors, block: int, channels_last: bool = False) -> list[Shape]:
+    n, c, x = _channels(inputs, channels_last)
+    return [_laid(n, c * block ** len(x), [a // block for a in x], channels_last)]
+
+
+def _channels(inputs: Tensors, last: bool) -> tuple[Dim, Dim, Shape]:
+    """Batch, channels and space."""
+    n, *rest = inputs[0].sizes
+    return (n, rest[-1], tuple(rest[:-1])) if last else (n, rest[0], tuple(rest[1:]))
+
+
+def _laid(n: Dim, c: Dim, x: list[Dim], last: bool) -> Shape:
+    return (n, *x, c) if last else (n, c, *x)
 
 
 @entered(False, "channel_shuffle")
@@ -304,11 +314,12 @@ def channel_shuffle(inputs: Tensors, groups: int) -> list[Shape]:
 
 
 @entered(False, "gather")
-def gather(inputs: Tensors, axis: int = 0) -> list[Shape]:
-    """Whole slices taken at indices along one axis; an embedding is one of these."""
-    shape: Shape = inputs[0].sizes
+def gather(inputs: Tensors, axis: int = 0, batch: int = 0) -> list[Shape]:
+    """Whole slices taken at indices along one axis; an embedding is one of these. The
+    first `batch` axes of data and indices go along with each other."""
+    shape, indices = inputs[0].sizes, inputs[1].sizes
     axis %= len(shape) or 1
-    return [(*shape[:axis], *inputs[1].sizes, *shape[axis + 1 :])]
+    return [(*shape[:axis], *indices[batch % (len(indices) or 1) :], *shape[axis + 1 :])]
 
 
 @rule("traffic", "gather")

@@ -17,7 +17,7 @@ Operands called `bias`, `peephole`, `markers` and `static` count by being presen
 Attributes (all formats): `hidden`; `layers` 1; `directions` 1; `projection` 0 (none);
 `bias` 1; `biases` 2, the bias vectors of a gate (PyTorch, ONNX and MXNet keep one for the
 input and one for the state; Caffe, Keras and TFLite one in all); `activations`, names of
-our pointwise operators; `clip` of what enters an activation (ONNX). LSTM alone:
+our pointwise operators, or of EXTRA; `clip` of what enters an activation (ONNX). LSTM alone:
 `peephole`, `coupled` (the input gate is 1 - the forget gate), `cell_clip`, `layer_norm`
 (before each gate's activation). GRU costs the same whether the reset gate comes
 before or after the product with the hidden weights.
@@ -25,6 +25,7 @@ before or after the product with the hidden weights.
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable
 from typing import Any
 
@@ -33,11 +34,16 @@ from flopwise.dims import Dim, prod
 from flopwise.errors import ShapeMismatch
 from flopwise.ops import op, rule
 from flopwise.ops.normalization import standardize
-from flopwise.ops.pointwise import POINTWISE
+from flopwise.ops.pointwise import POINTWISE, tanh
 from flopwise.tally import maximum, minimum, tally
 
 SEQUENCE = "t n i -> t n o, s n p, s n h | t i -> t o, s p, s h"
 CELL = "*n i -> *n p, *n h"
+EXTRA: dict[str, Callable[[Any], Any]] = {
+    "identity": lambda x: x,
+    "affine": lambda x: 0.5 * x + 0.5,
+    "scaled_tanh": lambda x: 0.5 * tanh(0.5 * x),
+}
 GATES = {"rnn": 1, "lstm": 4, "gru": 3}
 
 
@@ -142,12 +148,18 @@ for _name, _gates in GATES.items():
 
 
 def _functions(names: Any, count: int) -> list[Callable[[Any], Any]]:
-    known = {**POINTWISE, "identity": lambda x: x}
-    if len(names) < count or not all(name in known for name in names):
+    known = {**POINTWISE, **EXTRA}
+    if len(names) < count or not all(name in known for name in names[:count]):
         raise ShapeMismatch(
-            f"activations {tuple(names)}: {count} of our pointwise operators are needed"
+            f"activations {tuple(names)}: {count} functions of one number are needed"
         )
-    return [known[name] for name in names[:count]]
+    return [_alone(known[name]) for name in names[:count]]
+
+
+def _alone(function: Callable[..., Any]) -> Callable[[Any], Any]:
+    """A function of one number; further operands (a slope, a bound) are constants."""
+    more = len(inspect.signature(function).parameters) - 1
+    return lambda x: function(x, *[0.5] * more)
 
 
 def _hidden(hidden: Any, h: Any) -> Dim:

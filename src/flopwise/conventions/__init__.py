@@ -8,7 +8,7 @@ from typing import Any, TypeAlias
 
 from flopwise import ops
 from flopwise.counts import Counts
-from flopwise.dims import Dim, prod
+from flopwise.dims import Dim, divide, prod
 from flopwise.graph import Node, Shape, Tensor
 from flopwise.ops.contraction import each
 
@@ -94,6 +94,11 @@ def affine(times: int, plain: int) -> Formula:
 def window(n: Dim, c: Dim, y: Shape, k: Any) -> Any:
     """One operation per element under each window."""
     return n * c * prod(y) * prod(each(k, len(y)))
+
+
+def by_result(n: Dim, c: Dim, f: Dim, y: Shape, g: Dim, k: Shape) -> Any:
+    """The rule of a convolution put on a transposed one: stride² too many."""
+    return n * f * prod(y) * divide(c * g, f) * prod(k)
 
 
 def macs(counts: Counts) -> Dim:

@@ -172,8 +172,8 @@ def prelu_channels(n: Dim, c: Dim, x: Shape) -> Counts:
 
 
 @rule("axes", "prelu_channels")
-def slopes(c: Dim) -> dict[str, Dim]:
-    return {"a": c}
+def slopes(c: Dim, a: Any = None) -> dict[str, Dim]:
+    return {"a": 1 if a == 1 else c}
 
 
 for _name, _expression in POINTWISE.items():

@@ -45,19 +45,21 @@ def resize(
 
 @rule("shape", "resize")
 def resize_shape(
-    inputs: Tensors, size: Any = None, scale: Any = None, axes: Any = None, like: bool = False,
-    shrink: int = 1, zoom: int = 1, pad: Any = 0, policy: str = "stretch", interp: bool = False,
+    inputs: Tensors, size: Any = None, scale: Any = None, axes: Any = None, like: Any = None,
+    shrink: Any = None, zoom: Any = None, crop: Any = 0, policy: str = "stretch",
 ) -> list[Shape]:  # fmt: skip
-    """To `size`, by `scale` (rounded down), or to the size of the second operand (`like`).
+    """To `size`, by `scale` (rounded down), or to the size of another operand (`like`).
 
     Both are of the `axes`, which are those after the first two unless given. Else the
     operands are those of ONNX: data, region, scales, sizes; `policy` "not_larger" or
-    "not_smaller" keeps the aspect ratio. `interp` follows Caffe's Interp layer:
-    x' = (x + pads - 1) // shrink + 1, then x' + (x' - 1) (zoom - 1).
+    "not_smaller" keeps the aspect ratio. `shrink` and `zoom` follow Caffe's Interp layer:
+    x' = (x + crop - 1) // shrink + 1, then x' + (x' - 1) (zoom - 1), where `crop` are its
+    pad_beg and pad_end, which are not positive.
     """
     x: list[Dim] = list(inputs[0].sizes)
-    if like:
-        size = [inputs[1].sizes[a] for a in _spatial(axes, x, None)]
+    interp = shrink is not None or zoom is not None
+    if like is not None:
+        size = [inputs[int(like)].sizes[a] for a in _spatial(axes, x, None)]
     elif size is None and scale is None and not interp:
         scale = constant(inputs, 2) if _present(inputs, 2) else None
         size = constant(inputs, 3) if scale is None else None
@@ -68,9 +70,7 @@ def resize_shape(
     elif scale is not None:
         new = [scaled(a, s) for a, s in zip(old, each(scale, len(places)))]
     else:
-        before, after = pad if isinstance(pad, tuple) else (pad, pad)
-        new = [floordiv(a + before + after - 1, shrink) + 1 for a in old]
-        new = [a + (a - 1) * (zoom - 1) for a in new]
+        new = [interpolated(a, shrink or 1, zoom or 1, crop) for a in old]
     for axis, a in zip(places, new):
         x[axis] = a
     return [tuple(x)]
@@ -96,6 +96,13 @@ def _fitted(old: list[Dim], size: Any, policy: str) -> list[Dim]:
     ratios = [Fraction(s, a) for a, s in zip(old, size)]  # type: ignore[arg-type]
     ratio = min(ratios) if policy == "not_larger" else max(ratios)
     return [int(a * ratio + Fraction(1, 2)) for a in old]
+
+
+def interpolated(size: Dim, shrink: Dim, zoom: Dim, crop: Any) -> Dim:
+    """Corners stay where they are: (x - 1) steps between x elements are made fewer or more."""
+    before, after = crop if isinstance(crop, tuple) else (crop, crop)
+    kept = floordiv(size + before + after - 1, shrink) + 1
+    return kept + (kept - 1) * (zoom - 1)
 
 
 def scaled(size: Dim, by: Any) -> Dim:
@@ -150,10 +157,11 @@ def roi_align(c: Dim, x: Shape, r: Dim, k: Shape, samples: Dim = 0, mode: str = 
 
 
 @rule("axes", "roi_pool", "ps_roi_pool", "roi_align")
-def roi_axes(c: Dim, x: Shape, size: Any) -> dict[str, Any]:
-    """`size` is the number of bins per axis; each has channels of its own in ps_roi_pool."""
+def roi_axes(c: Dim, x: Shape, size: Any, channels: Any = None) -> dict[str, Any]:
+    """`size` is the number of bins per axis; each bin has `channels` of its own in
+    ps_roi_pool, c / bins unless given."""
     k = each(size, len(x))
-    return {"k": k, "f": floordiv(c, prod(k))}
+    return {"k": k, "f": floordiv(c, prod(k)) if channels is None else channels}
 
 
 @op("im2col", "n c *x -> n m *y | c *x -> m *y")

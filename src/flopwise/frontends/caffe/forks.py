@@ -46,7 +46,7 @@ def detection_output(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     p = layer.sub("detection_output_param")
     keep, top = p.number("keep_top_k", -1), p.sub("nms_param").number("top_k", -1)
     classes = p.number("num_classes")
-    emit("detection_output", *x, classes=classes, keep=keep, top=top)
+    emit("detection_output", *x, classes=classes, keep=keep, top_k=top)
 
 
 def channel_shuffle(emit: Emit, layer: Layer, x: list[Tensor]) -> None:

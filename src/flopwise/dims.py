@@ -1,64 +1,82 @@
 """A size: an int, or an integer polynomial in named symbols.
 
-Formulas never know which. Besides symbols, a polynomial may hold three integer
-functions, floor division, maximum and minimum, as opaque factors. Two rules keep
-nested strides short: multiples leave a floor, `(x + c*q) // q = x//q + c`, and
-floors nest, `(x//a) // b = x // (a*b)`; five halvings of H print as `(H + 31)//32`.
-Every symbol stands for a positive whole number.
+Formulas never know which. Besides symbols, a polynomial may hold floor division, maximum
+and minimum as opaque factors. Multiples leave a floor, `(x + c*q)//q = x//q + c`, floors
+nest, `(x//a)//b = x//(a*b)`, and common factors cancel: five halvings of H print as
+`((H + 31)//32)`. Every symbol stands for a positive whole number.
 """
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
 from functools import reduce
-from typing import Any, NamedTuple, TypeAlias
+from keyword import iskeyword
+from math import gcd, lcm
+from numbers import Rational
+from operator import mul
+from typing import Any, TypeAlias
+from unicodedata import normalize
 
 
-class Function(NamedTuple):
-    """An opaque integer factor: `//`, `max` or `min` of two sizes."""
+class Function(str):
+    """`//`, `max` or `min` of two sizes: a factor that is its own text, as a symbol is."""
 
-    name: str
-    left: Dim
-    right: Dim
+    __slots__ = ("divisor", "parts")
+    parts: tuple[str, Dim, Dim]
+    divisor: int
+
+    def __new__(cls, name: str, left: Dim, right: Dim) -> Function:
+        text = f"{name}({left}, {right})"
+        if name == "//":
+            above = f"({left})" if isinstance(left, Expr) and len(left.terms) > 1 else left
+            text = f"({above}//({right}))" if isinstance(right, Expr) else f"({above}//{right})"
+        function = super().__new__(cls, text)
+        function.parts = name, left, right
+        function.divisor = right if name == "//" and isinstance(right, int) else 0
+        return function
+
+    def __getnewargs__(self) -> Any:
+        return self.parts
 
 
-Atom: TypeAlias = str | Function
-Monomial: TypeAlias = tuple[tuple[Atom, int], ...]
-Number: TypeAlias = int | Fraction
+Monomial: TypeAlias = tuple[tuple[str, int], ...]
+Terms: TypeAlias = Mapping[Monomial, int | Fraction]
 
 
 class Expr:
     """A polynomial: monomials with their coefficients; never a mere number."""
 
-    __slots__ = ("_hash", "terms")
+    __slots__ = ("terms",)
 
-    def __init__(self, terms: Mapping[Monomial, Number]) -> None:
-        self.terms = dict(terms)
-        self._hash: int | None = None
+    def __init__(self, terms: Terms) -> None:
+        self.terms = terms
 
     def __hash__(self) -> int:
-        if self._hash is None:
-            self._hash = hash(frozenset(self.terms.items()))
-        return self._hash
+        return hash(frozenset(self.terms.items()))
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Expr) and self.terms == other.terms
 
     def __add__(self, other: Any) -> Any:
         terms = _terms(other)
-        if terms is NotImplemented:
+        if terms is None:
             return NotImplemented
-        return _build([*self.terms.items(), *terms.items()])
+        total = dict(self.terms)
+        for monomial, coefficient in terms.items():
+            total[monomial] = total.get(monomial, 0) + coefficient
+        return _build(total)
 
     def __mul__(self, other: Any) -> Any:
         terms = _terms(other)
-        if terms is NotImplemented:
+        if terms is None:
             return NotImplemented
-        return _build(
-            [(_join(a, b), p * q) for a, p in self.terms.items() for b, q in terms.items()]
-        )
+        total: dict[Monomial, int | Fraction] = {}
+        for a, p in self.terms.items():
+            for b, q in terms.items():
+                monomial = _join(a, b)
+                total[monomial] = total.get(monomial, 0) + p * q
+        return _build(total)
 
     def __neg__(self) -> Any:
         return self * -1
@@ -95,32 +113,29 @@ Dim: TypeAlias = int | Expr
 
 
 def symbol(name: str) -> Expr:
-    """A free size. Characters that no expression could hold become `_`."""
-    return Expr({((re.sub(r"\W", "_", name) or "_", 1),): 1})
+    """A free size. Where an expression could not hold the name, it gets `_`."""
+    text = "".join(c if f"a{c}".isidentifier() else "_" for c in normalize("NFKC", name))
+    return _expr(text if text.isidentifier() and not iskeyword(text) else f"_{text}")
 
 
 def symbols(dim: Dim) -> set[str]:
     """The names that a size depends on."""
-    found: set[str] = set()
-    for monomial in dim.terms if isinstance(dim, Expr) else ():
-        for atom, _ in monomial:
-            found |= {atom} if isinstance(atom, str) else symbols(atom.left) | symbols(atom.right)
-    return found
+    atoms = {a for m in dim.terms for a, _ in m} if isinstance(dim, Expr) else set()
+    parts = [p for a in atoms if isinstance(a, Function) for p in a.parts[1:]]
+    return {a for a in atoms if not isinstance(a, Function)}.union(*map(symbols, parts))
 
 
 def prod(dims: Iterable[Any]) -> Any:
     """The product; 1 for none."""
-    return reduce(lambda a, b: a * b, dims, 1)
+    return reduce(mul, dims, 1)
 
 
 def floordiv(a: Dim, b: Dim) -> Dim:
     """The floor of a / b, exact wherever the division has no remainder."""
-    if isinstance(a, int) and isinstance(b, int):
-        return a // b
-    if isinstance(b, int):
-        return _floor_by_int(a, b)
-    exact = _exact(a, b)
-    return exact if exact is not None else _atom("//", a, b)
+    if isinstance(b, Expr):
+        exact = _exact(a, b)
+        return _expr(Function("//", a, b)) if exact is None else exact
+    return _floor(a, b) if isinstance(a, Expr) else int(a // b)
 
 
 def ceildiv(a: Dim, b: Dim) -> Dim:
@@ -130,42 +145,48 @@ def ceildiv(a: Dim, b: Dim) -> Dim:
 
 def divide(a: Any, b: Dim) -> Any:
     """a / b: exact where there is no remainder, else a float, or in letters a floor."""
-    whole = floordiv(a, b)
-    exact = not isinstance(a, int) or not isinstance(b, int) or whole * b == a
-    return whole if exact else a / b
+    whole, plain = floordiv(a, b), isinstance(a, int) and isinstance(b, int)
+    return a / b if plain and whole * b != a else whole
 
 
 def maximum(a: Dim, b: Dim) -> Dim:
     """The larger of two sizes, decided wherever positive symbols decide it."""
-    if isinstance(a, int) and isinstance(b, int):
-        return max(a, b)
     if at_least(a, b):
         return a
-    return b if at_least(b, a) else _atom("max", *sorted((a, b), key=str))
+    return b if at_least(b, a) else _expr(Function("max", *sorted((a, b), key=str)))
 
 
 def minimum(a: Dim, b: Dim) -> Dim:
     """The smaller of two sizes, decided wherever positive symbols decide it."""
-    if isinstance(a, int) and isinstance(b, int):
-        return min(a, b)
     if at_least(b, a):
         return a
-    return b if at_least(a, b) else _atom("min", *sorted((a, b), key=str))
+    return b if at_least(a, b) else _expr(Function("min", *sorted((a, b), key=str)))
+
+
+FUNCTIONS: dict[str, Callable[..., Dim]] = {"//": floordiv, "max": maximum, "min": minimum}
 
 
 def at_least(a: Dim, b: Dim) -> bool:
     """Whether a >= b holds for all positive values of the symbols (False: not proven)."""
-    return (lowest := _lowest(a - b)) is not None and lowest >= 0
+    gap: Any = a - b
+    if not isinstance(gap, Expr):
+        return bool(gap >= 0)
+    bound = _bound(gap, low=True)
+    shifted = _terms(at(bound, {name: _expr(name) + 1 for name in symbols(bound)})) or {}
+    # Of symbols less 1, the lowest point is 0 where no coefficient is negative.
+    if bound is None or any(m and c < 0 for m, c in shifted.items()):
+        return False
+    whole = all(c.denominator == 1 for c in gap.terms.values())
+    return shifted.get((), 0) >= 0 or (whole and shifted[()] > -1)
 
 
 def at(dim: Any, sizes: Mapping[str, Any]) -> Any:
-    """The size with symbols replaced by ints, expressions or numpy arrays."""
+    """The size with symbols replaced by ints, expressions, or numpy arrays (made exact ints)."""
     if not isinstance(dim, Expr):
         return dim
-    total: Any = 0
-    for monomial, coefficient in dim.terms.items():
-        total = total + prod([coefficient, *(_atom_at(a, sizes) ** p for a, p in monomial)])
-    return total.numerator if isinstance(total, Fraction) and total.denominator == 1 else total
+    sizes = {k: v.astype(object) if hasattr(v, "astype") else v for k, v in sizes.items()}
+    terms = [prod([c, *(_atom_at(a, sizes) ** p for a, p in m)]) for m, c in dim.terms.items()]
+    return _plain(sum(terms))
 
 
 def render(dim: Dim, order: Sequence[str] = (), times: str = "*") -> str:
@@ -173,140 +194,106 @@ def render(dim: Dim, order: Sequence[str] = (), times: str = "*") -> str:
     if not isinstance(dim, Expr):
         return str(dim)
     rank = {name: i for i, name in enumerate(order)}
+    terms = []
+    for monomial, coefficient in dim.terms.items():
+        factors = sorted((rank.get(a, len(rank)), a, -p) for a, p in monomial)
+        texts = [a if p == -1 else f"{a}**{-p}" for _, a, p in factors]
+        head = [str(abs(coefficient))] if abs(coefficient) != 1 or not texts else []
+        sign = " - " if coefficient < 0 else " + "
+        terms.append((sum(p for *_, p in factors), factors, sign + times.join(head + texts)))
+    text = "".join(text for *_, text in sorted(terms))
+    return text[3:] if text[1] == "+" else "-" + text[3:]
 
-    def place(factor: tuple[Atom, int]) -> tuple[int, str]:
-        return rank.get(str(factor[0]), len(rank)), _atom_text(factor[0])
 
-    def term(monomial: Monomial, coefficient: Number) -> str:
-        factors = [
-            _atom_text(a) + (f"**{p}" if p > 1 else "") for a, p in sorted(monomial, key=place)
-        ]
-        head = [str(abs(coefficient))] if abs(coefficient) != 1 or not factors else []
-        return times.join(head + factors)
-
-    ordered = sorted(
-        dim.terms.items(), key=lambda t: (-sum(p for _, p in t[0]), str(sorted(map(place, t[0]))))
-    )
-    text = "".join(f" {'-' if c < 0 else '+'} {term(m, c)}" for m, c in ordered)
-    return text[3:] if text.startswith(" + ") else "-" + text[3:]
+def _expr(atom: str) -> Expr:
+    return Expr({((atom, 1),): 1})
 
 
 def _terms(value: Any) -> Any:
+    """The terms of an expression or a number (numpy's too); None for strangers."""
     if isinstance(value, Expr):
         return value.terms
-    return {(): value} if isinstance(value, (int, Fraction)) else NotImplemented
+    return {(): value} if isinstance(value, (int, Rational)) else None
 
 
-def _build(terms: Iterable[tuple[Monomial, Number]]) -> Dim:
-    total: dict[Monomial, Number] = {}
-    for monomial, coefficient in terms:
-        total[monomial] = total.get(monomial, 0) + coefficient
-    total = {m: c for m, c in total.items() if c != 0}
-    if total.keys() <= {()}:
-        return total.get((), 0)  # type: ignore[return-value]
-    return Expr(total)
+def _build(terms: Terms) -> Any:
+    kept = {m: c if type(c) is int else _plain(c) for m, c in terms.items() if c}
+    return Expr(kept) if kept.keys() - {()} else kept.get((), 0)
+
+
+def _plain(value: Any) -> Any:
+    return int(value) if getattr(value, "denominator", 0) == 1 else value
 
 
 def _join(a: Monomial, b: Monomial) -> Monomial:
     if not a or not b:
         return a or b
-    powers: dict[Atom, int] = dict(a)
+    powers = dict(a)
     for atom, power in b:
         powers[atom] = powers.get(atom, 0) + power
-    return tuple(sorted(powers.items(), key=lambda item: str(item[0])))
+    return tuple(sorted(powers.items()))
 
 
-def _atom(name: str, left: Dim, right: Dim) -> Expr:
-    return Expr({((Function(name, left, right), 1),): 1})
-
-
-def _floor_by_int(a: Dim, b: int) -> Dim:
-    if any(isinstance(c, Fraction) for c in _terms(a).values()):
-        return _atom("//", a, b)
-    whole = _build((m, c // b) for m, c in _terms(a).items())
-    rest = _build((m, c % b) for m, c in _terms(a).items())
-    if isinstance(rest, int):
-        return whole + rest // b
-    inner = [(m, c) for m, c in rest.terms.items() if m]
-    (monomial, coefficient), atom = inner[0], inner[0][0][0][0]
-    nested = len(inner) == 1 and coefficient == 1 and len(monomial) == 1 and monomial[0][1] == 1
-    if nested and isinstance(atom, Function) and atom.name == "//" and isinstance(atom.right, int):
-        offset: Any = rest.terms.get((), 0)
-        return whole + floordiv(atom.left + offset * atom.right, atom.right * b)
-    return whole + _atom("//", rest, b)
+def _floor(a: Any, b: Any) -> Dim:
+    scale = lcm(*(c.denominator for c in a.terms.values())) * (1 if b > 0 else -1)
+    a, b = a * (scale * b.denominator), scale * int(b.numerator)
+    whole = _build({m: c // b for m, c in a.terms.items()})
+    rest = {m: c % b for m, c in a.terms.items() if c % b}
+    if not any(rest):
+        return whole
+    common = gcd(b, *(c for m, c in rest.items() if m))
+    a, b = _build({m: c // common for m, c in rest.items()}), b // common
+    inner = [m[0][0] for m, c in a.terms.items() if c == 1 and len(m) == 1 == m[0][1]]
+    floors = [f for f in inner if isinstance(f, Function) and f.divisor]
+    if len(floors) != 1:
+        return whole + _expr(Function("//", a, b))
+    (f,) = floors
+    return whole + floordiv((a - _expr(f)) * f.divisor + f.parts[1], f.divisor * b)
 
 
 def _exact(a: Dim, b: Expr) -> Dim | None:
     """Long division of polynomials; None when a remainder is left."""
+
+    def rank(monomial: Monomial) -> Any:  # an order that products keep, highest first
+        return -sum(p for _, p in monomial), [a for a, p in monomial for _ in range(p)]
+
     quotient: Dim = 0
-    lead = max(b.terms, key=_rank)
-    for _ in range(64):
-        if a == 0:
-            return quotient
-        top = max(_terms(a), key=_rank)
-        powers = dict(top)
-        for atom, power in lead:
-            powers[atom] = powers.get(atom, 0) - power
-        ratio = Fraction(_terms(a)[top]) / Fraction(b.terms[lead])
-        if min(powers.values(), default=0) < 0 or ratio.denominator != 1:
+    lead = min(b.terms, key=rank)
+    while a != 0:
+        top = min(terms := _terms(a), key=rank)
+        powers = {atom: dict(top).get(atom, 0) - dict(lead).get(atom, 0) for atom, _ in top + lead}
+        ratio = Fraction(terms[top]) / b.terms[lead]
+        if any(p < 0 for p in powers.values()) or ratio.denominator != 1:
             return None
-        factor = tuple((k, p) for k, p in powers.items() if p)
-        step = _build([(tuple(sorted(factor, key=lambda f: str(f[0]))), ratio.numerator)])
+        step = _build({tuple(sorted((k, p) for k, p in powers.items() if p)): ratio})
         quotient, a = quotient + step, a - step * b
-    return None
+    return quotient
 
 
-def _rank(monomial: Monomial) -> tuple[int, str]:
-    return sum(p for _, p in monomial), str(monomial)
+def _bound(dim: Dim, low: bool) -> Any:
+    """A polynomial of symbols alone, never above (`low`) or below the size; None: not found."""
+    total: Any = 0
+    for monomial, coefficient in (_terms(dim) or {}).items():
+        term: Any = coefficient
+        below, opaque = low == (coefficient > 0), [p for a, p in monomial if "(" in a]
+        for atom, power in monomial:
+            side: Any = _expr(atom)
+            if isinstance(atom, Function):
+                left = _bound(atom.parts[1], below) if atom.divisor else None
+                if left is None or sum(opaque) > 1:
+                    return None
+                side = (left - (atom.divisor - 1) * below) * Fraction(1, atom.divisor)
+            term = term * side**power
+        total = total + term
+    return total
 
 
-def _lowest(dim: Dim) -> int | Fraction | None:
-    """A lower bound when every coefficient of a non-constant term is positive."""
-    if not isinstance(dim, Expr):
-        return dim
-    if any(m and c < 0 for m, c in dim.terms.items()):
-        return None
-    bounds = [c * prod(_atom_lowest(a) for a, _ in m) for m, c in dim.terms.items()]
-    return sum(bounds)
-
-
-def _atom_lowest(atom: Atom) -> int:
-    if isinstance(atom, str):
-        return 1
-    low, other = _lowest(atom.left), _lowest(atom.right)
-    if low is None or other is None:
-        return 0
-    if atom.name == "//":
-        return int(low // atom.right) if isinstance(atom.right, int) else 0
-    return int(max(low, other) if atom.name == "max" else min(low, other))
-
-
-def _atom_at(atom: Atom, sizes: Mapping[str, Any]) -> Any:
-    if isinstance(atom, str):
-        return sizes.get(atom, symbol(atom))
-    left, right = at(atom.left, sizes), at(atom.right, sizes)
-    if isinstance(left, (int, Expr)) and isinstance(right, (int, Expr)):
-        return FUNCTIONS[atom.name](left, right)
+def _atom_at(atom: str, sizes: Mapping[str, Any]) -> Any:
+    if not isinstance(atom, Function):
+        return sizes.get(atom, _expr(atom))
+    function, parts = FUNCTIONS[atom.parts[0]], [at(part, sizes) for part in atom.parts[1:]]
+    if not any(hasattr(part, "dtype") for part in parts):
+        return function(*parts)
     import numpy
 
-    return {"//": numpy.floor_divide, "max": numpy.maximum, "min": numpy.minimum}[atom.name](
-        left, right
-    )
-
-
-def _atom_text(atom: Atom) -> str:
-    if isinstance(atom, str):
-        return atom
-    if atom.name == "//":
-        right = str(atom.right) if isinstance(atom.right, int) else f"({atom.right})"
-        return (
-            f"(({atom.left})//{right})" if len(_terms(atom.left)) > 1 else f"({atom.left}//{right})"
-        )
-    return f"{atom.name}({atom.left}, {atom.right})"
-
-
-FUNCTIONS: dict[str, Callable[[Dim, Dim], Dim]] = {
-    "//": floordiv,
-    "max": maximum,
-    "min": minimum,
-}
+    return numpy.frompyfunc(function, 2, 1)(*parts)

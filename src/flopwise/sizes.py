@@ -5,9 +5,10 @@ from __future__ import annotations
 import ast
 import re
 from collections.abc import Callable
+from fractions import Fraction
 from typing import Any
 
-from flopwise.dims import FUNCTIONS, Dim, floordiv, prod, symbol
+from flopwise.dims import FUNCTIONS, Dim, Expr, floordiv, prod, symbol
 from flopwise.errors import FlopwiseError
 from flopwise.graph import Shape
 
@@ -18,7 +19,7 @@ def parse(text: str) -> Dim:
     """Read `12`, `N` or `past + 2*(H//4)`. Raises FlopwiseError for any other text."""
     try:
         return _from_ast(ast.parse(text.strip(), mode="eval").body)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError, ZeroDivisionError):
         raise FlopwiseError(f"'{text}' is not a size; write a number, a name or 2*N + 1") from None
 
 
@@ -49,9 +50,18 @@ def parse_shape(text: str) -> Shape:
 
 def positive(size: Dim, where: str) -> Dim:
     """The size itself, when a tensor could have it."""
+    if isinstance(size, Fraction):
+        raise FlopwiseError(f"{where}: size {size} is not a whole number")
     if isinstance(size, int) and not 0 < size <= LARGEST:
         raise FlopwiseError(f"{where}: size {size} is not between 1 and {LARGEST:,}")
     return size
+
+
+def _quotient(a: Any, b: Any) -> Any:
+    """Exact between numbers, as coefficients are printed; the floor of a free size."""
+    if isinstance(a, Expr) or isinstance(b, Expr) or a % b == 0:
+        return floordiv(a, b)
+    return Fraction(a, b)
 
 
 _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
@@ -59,7 +69,7 @@ _OPERATORS: dict[type[ast.operator], Callable[[Any, Any], Any]] = {
     ast.Sub: lambda a, b: a - b,
     ast.Mult: lambda a, b: a * b,
     ast.FloorDiv: floordiv,
-    ast.Div: floordiv,
+    ast.Div: _quotient,
     ast.Mod: lambda a, b: a - b * floordiv(a, b),
 }
 
@@ -73,7 +83,7 @@ def _from_ast(node: ast.expr) -> Dim:
         return _OPERATORS[type(node.op)](_from_ast(node.left), _from_ast(node.right))
     if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Pow):
         power = _from_ast(node.right)
-        if isinstance(power, int) and 0 <= power <= 8:
+        if isinstance(power, int) and 0 <= power <= 64:
             return prod([_from_ast(node.left)] * power)
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.USub):
         return -_from_ast(node.operand)

@@ -193,10 +193,13 @@ def _reading(
     convention, result = profile.convention, profile.convention.read(row.node, row.counts)  # type: ignore[arg-type]
     formula = convention.formula(row.node.op)
     counts = lettered.counts()
-    if formula is None:
-        letters = counts.weigh(convention.weights)
-    else:
-        letters = ops.call(formula, {**lettered.known, "counts": counts}, lettered.attrs)
+    try:
+        if formula is None:
+            letters = counts.weigh(convention.weights)
+        else:
+            letters = ops.call(formula, {**lettered.known, "counts": counts}, lettered.attrs)
+    except TypeError:  # an override that compares sizes, which letters cannot
+        letters = result
     if result != 0:
         yield _formula(convention.name, letters, values, result)
 
@@ -205,5 +208,10 @@ def _formula(what: str, letters: Any, values: Mapping[str, Dim], result: Any) ->
     is_symbolic = isinstance(letters, Expr)
     text = dims.render(letters, list(values), " · ") if is_symbolic else str(letters)
     text = text.replace("**2", "²").replace("**3", "³")
-    numbers = _LETTER.sub(lambda m: str(values.get(m[0], m[0])), text)
+    numbers = _LETTER.sub(lambda m: _value(values.get(m[0], m[0])), text)
     return Formula(what, text, numbers, result)
+
+
+def _value(size: Any) -> str:
+    """A size in place of its letter; a sum in parentheses."""
+    return f"({size})" if isinstance(size, Expr) and len(size.terms) > 1 else str(size)

@@ -1,0 +1,158 @@
+"""How much memory a forward pass holds: weights, live tensors over time, the peak and where.
+
+A tensor lives from the operator that makes it to the last one that reads it. Views share
+the storage of what they look at; an operator that may work in place takes over the storage
+of an operand that dies there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from flopwise import ops
+from flopwise.dims import Dim, Expr, maximum
+from flopwise.errors import UnknownName, nearest
+from flopwise.graph import Graph, Node, Tensor
+from flopwise.profile import every_tensor
+
+# Which operators may overwrite their first operand: none as PyTorch runs a module (but for
+# those written in place), pointwise ones as onnxruntime plans its buffers.
+RUNTIMES = {"eager": frozenset(), "onnxruntime": frozenset({"pointwise"})}
+KEPT = ("weight", "buffer", "constant")
+
+
+@dataclass(frozen=True, slots=True)
+class Moment:
+    """One step in time: the operator that runs, and the bytes alive while it does."""
+
+    name: str
+    op: str
+    live_bytes: Dim
+
+
+@dataclass(frozen=True)
+class Memory:
+    """Bytes. `live_at_peak` are the tensors alive at the peak with their bytes, largest first.
+
+    `feature_bytes` is every layer's output kept, activations in place: the "feature memory"
+    of convnet-burden.
+    """
+
+    weights_bytes: Dim
+    by_dtype: dict[str, Dim]
+    peak_activation_bytes: Dim
+    peak_at: str
+    live_at_peak: tuple[tuple[str, Dim], ...]
+    feature_bytes: Dim
+    timeline: tuple[Moment, ...]
+
+    @property
+    def peak_bytes(self) -> Dim:
+        """Weights and the most that lives beside them."""
+        return self.weights_bytes + self.peak_activation_bytes
+
+
+def memory(graph: Graph, runtime: str = "eager") -> Memory:
+    """The memory of one forward pass. Raises UnknownName for a runtime that is not known."""
+    if runtime not in RUNTIMES:
+        raise UnknownName(f"no runtime '{runtime}'; {nearest(runtime, list(RUNTIMES))}")
+    by_dtype: dict[str, Dim] = {}
+    for tensor in every_tensor(graph):
+        if tensor.role in KEPT and tensor.known:
+            by_dtype[tensor.dtype] = by_dtype.get(tensor.dtype, 0) + tensor.bytes
+    steps = list(_steps(graph, RUNTIMES[runtime]))
+    peak, place = _peak(steps)
+    live = sorted(steps[place][1].items(), key=lambda item: _rank(item[1])) if steps else []
+    return Memory(
+        weights_bytes=sum(by_dtype.values(), 0),
+        by_dtype=by_dtype,
+        peak_activation_bytes=peak,
+        peak_at=steps[place][0].name if steps else "",
+        live_at_peak=tuple(live),
+        feature_bytes=_features(graph),
+        timeline=tuple(moment for moment, _ in steps),
+    )
+
+
+def _rank(size: Dim) -> tuple[bool, int]:
+    return (False, 0) if isinstance(size, Expr) else (True, -size)
+
+
+def _peak(steps: list[tuple[Moment, dict[str, Dim]]]) -> tuple[Dim, int]:
+    peak: Dim = 0
+    place = 0
+    for i, (moment, _) in enumerate(steps):
+        higher = maximum(peak, moment.live_bytes)
+        if higher != peak:
+            peak, place = higher, i
+    return peak, place
+
+
+def _steps(graph: Graph, in_place: frozenset[str]) -> Iterator[tuple[Moment, dict[str, Dim]]]:
+    """Each operator with the storages that live while it runs."""
+    last = _last_uses(graph)
+    storage: dict[str, str] = {}
+    live: dict[str, Dim] = {}
+    for tensor in graph.inputs:
+        storage[tensor.name] = tensor.name
+        live[tensor.name] = tensor.bytes if tensor.known else 0
+    ends: dict[str, int] = {name: last.get(name, -1) for name in live}
+    for i, node in enumerate(graph.nodes):
+        for output in node.outputs:
+            if not output.known:
+                continue
+            home = _home(node, output, storage, ends, live, i, in_place)
+            storage[output.name] = home
+            live.setdefault(home, output.bytes)
+            ends[home] = max(ends.get(home, i), last.get(output.name, i))
+        inner = _inside(node, in_place)
+        yield Moment(node.name, node.op, sum(live.values(), inner)), dict(live)
+        for name in [n for n, end in ends.items() if end <= i and n in live]:
+            del live[name]
+
+
+def _home(
+    node: Node, output: Tensor, storage: dict[str, str], ends: dict[str, int],
+    live: dict[str, Dim], now: int, in_place: frozenset[str],
+) -> str:  # fmt: skip
+    """The storage that an output lives in: its own, or that of an operand."""
+    entry = ops.find(node.op)
+    first = next((t for t in node.inputs if t is not None), None)
+    if first is None or first.name not in storage or entry is None:
+        return output.name
+    held = storage[first.name]
+    reuses = entry.family in in_place or bool(node.attrs.get("inplace"))
+    dies = ends.get(held, -1) <= now and live.get(held) == output.bytes
+    return held if entry.view or (reuses and dies) else output.name
+
+
+def _inside(node: Node, in_place: frozenset[str]) -> Dim:
+    """The peak inside the body of a loop or a branch."""
+    bodies = (*node.attrs.get("branches", ()), *filter(None, (node.attrs.get("body"),)))
+    peak: Dim = 0
+    for body in bodies:
+        peak = maximum(peak, _peak(list(_steps(body, in_place)))[0])
+    return peak
+
+
+def _last_uses(graph: Graph) -> dict[str, int]:
+    """The last operator that reads each tensor; outputs outlive them all."""
+    last: dict[str, int] = {}
+    for i, node in enumerate(graph.nodes):
+        for tensor in node.inputs:
+            if tensor is not None and tensor.role not in KEPT:
+                last[tensor.name] = i
+    return last | {t.name: len(graph.nodes) for t in graph.outputs}
+
+
+def _features(graph: Graph) -> Dim:
+    """The outputs of all operators but views and single-operand activations."""
+    total: Dim = 0
+    for node in graph.nodes:
+        entry = ops.find(node.op)
+        alone = len([t for t in node.inputs if t is not None]) == 1
+        if entry is not None and (entry.view or (entry.family == "pointwise" and alone)):
+            continue
+        total = total + sum((t.bytes for t in node.outputs if t.known), 0)
+    return total

@@ -1,0 +1,57 @@
+"""A memory analysis as text with a timeline, or as JSON."""
+
+from __future__ import annotations
+
+import json
+from itertools import pairwise
+from typing import Any
+
+from flopwise.analyses.memory import Memory
+from flopwise.reports import memory as size
+from flopwise.reports.json import plain
+
+BARS = " ▁▂▃▄▅▆▇█"
+COLUMNS = 72
+
+
+def render(found: Memory, name: str) -> str:
+    """Totals, what lives at the peak, and the live bytes over time."""
+    dtypes = ", ".join(f"{size(b)} {d}" for d, b in found.by_dtype.items())
+    lines = [
+        f"{name}: peak {size(found.peak_bytes)}",
+        f"  weights            {size(found.weights_bytes)} ({dtypes})",
+        f"  activations, peak  {size(found.peak_activation_bytes)} at {found.peak_at}",
+        f"  feature memory     {size(found.feature_bytes)} (every output kept)",
+        "  alive at the peak  " + ", ".join(f"{n} {size(b)}" for n, b in found.live_at_peak[:6]),
+    ]
+    picture = timeline(found)
+    return "\n".join([*lines, "", *picture] if picture else lines)
+
+
+def timeline(found: Memory) -> list[str]:
+    """Live bytes over the operators in order, as a row of bars."""
+    live = [m.live_bytes for m in found.timeline]
+    highest = found.peak_activation_bytes
+    if not live or not isinstance(highest, int) or highest == 0:
+        return []
+    edges = [i * len(live) // COLUMNS for i in range(COLUMNS + 1)]
+    tops: list[Any] = [max(live[a:b]) for a, b in pairwise(edges) if b > a]  # type: ignore[type-var]
+    bars = "".join(BARS[round(top / highest * (len(BARS) - 1))] for top in tops)
+    return [f"  {bars}", f"  first operator … last ({len(live)}); full height {size(highest)}"]
+
+
+def to_json(found: Memory) -> str:
+    """The analysis with its stable keys."""
+    record: dict[str, Any] = {
+        "weights_bytes": plain(found.weights_bytes),
+        "peak_activation_bytes": plain(found.peak_activation_bytes),
+        "peak_bytes": plain(found.peak_bytes),
+        "peak_at": found.peak_at,
+        "live_at_peak": [{"name": n, "bytes": plain(b)} for n, b in found.live_at_peak],
+        "feature_bytes": plain(found.feature_bytes),
+        "by_dtype": {d: plain(b) for d, b in found.by_dtype.items()},
+        "timeline": [
+            {"name": m.name, "op": m.op, "live_bytes": plain(m.live_bytes)} for m in found.timeline
+        ],
+    }
+    return json.dumps(record, indent=1, ensure_ascii=False)

@@ -29,6 +29,8 @@ def gather_nd(inputs: Tensors, batch: int = 0) -> list[Shape]:
     depth = indices[-1]
     if not isinstance(depth, int):
         raise UnknownValue("the length of an index tuple is a free size")
+    if batch + depth > len(data):
+        raise ShapeMismatch(f"{depth} indices into {len(data) - batch} axes")
     return [(*indices[:-1], *data[batch + depth :])]
 
 
@@ -84,6 +86,8 @@ def compress(inputs: Tensors, axis: Any = None, most: Any = None) -> list[Shape]
 def diagonal(inputs: Tensors, offset: int = 0, axes: Any = (0, 1)) -> list[Shape]:
     """The diagonal of two axes, laid on a new last one."""
     shape = inputs[0].sizes
+    if len(shape) < 2:
+        raise ShapeMismatch(f"a diagonal of {len(shape)} axes")
     first, second = (a % len(shape) for a in axes)
     rest = tuple(s for i, s in enumerate(shape) if i not in (first, second))
     rows, columns = shape[first] + min(offset, 0), shape[second] - max(offset, 0)
@@ -190,3 +194,12 @@ def embedding_bag_traffic(inputs: Tensors, outputs: Tensors) -> tuple[Dim, Dim]:
     """Only the rows looked up are read, and the indices."""
     rows = inputs[0].size * floordiv(outputs[0].bytes, outputs[0].sizes[0])
     return inputs[0].bytes + rows, outputs[0].bytes
+
+
+@entered(False, "center_crop_pad")
+def center_crop_pad(inputs: Tensors, axes: Any = None) -> list[Shape]:
+    """About the middle, to the sizes that the second operand holds."""
+    shape = list(inputs[0].sizes)
+    for axis, size in zip(range(len(shape)) if axes is None else axes, constant(inputs, 1)):
+        shape[axis] = size
+    return [tuple(shape)]

@@ -66,6 +66,11 @@ def request(inputs: tuple[str, ...], batch: str | None, dtype: str) -> dict[str,
     return {"inputs": shapes, "batch": batch, "dtype": dtype}
 
 
+def terminal() -> int | None:
+    """The width of the terminal; None when the output goes elsewhere."""
+    return shutil.get_terminal_size()[0] if sys.stdout.isatty() else None
+
+
 def emit(text: str, output: Path | None) -> None:
     """Print, or write whole or not at all."""
     if output is None:
@@ -89,8 +94,7 @@ def count(
 
     report = plugins.load("reports", fmt)
     profile = api.count(model, convention=convention, **request(inputs, batch, dtype))
-    width = shutil.get_terminal_size()[0] if sys.stdout.isatty() else None
-    emit(report.render(profile, depth=depth, width=width), output)
+    emit(report.render(profile, depth=depth, width=terminal()), output)
     fail_if_unknown(profile, strict)
 
 
@@ -146,6 +150,52 @@ def reconcile(
     fail_if_unknown(profile, strict)
     if not all(v.explained for v in verdicts):
         sys.exit(1)
+
+
+@main.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--layers", is_flag=True, help="Align the layers of two models.")
+@model_options
+def compare(
+    models: tuple[str, ...], layers: bool, inputs: tuple[str, ...], batch: str | None, dtype: str,
+    convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
+) -> None:  # fmt: skip
+    """Models side by side; of two, the first layer in which they differ."""
+    from flopwise import api
+    from flopwise.analyses.compare import align, first_difference
+    from flopwise.reports.comparison import render, to_json
+
+    if len(models) < 2:
+        raise FlopwiseError("compare takes two models or more")
+    options = request(inputs, batch, dtype)
+    profiles = [api.count(m, convention=convention, **options) for m in models]
+    two = len(profiles) == 2
+    pairs = align(profiles[0], profiles[1], depth) if layers and two else None
+    names = [Path(m).name for m in models]
+    names = names if len(set(names)) == len(names) else list(models)
+    found = profiles, names, pairs, first_difference(profiles[0], profiles[1]) if two else None
+    emit(to_json(*found) if fmt == "json" else render(*found, width=terminal()), output)
+    for profile in profiles:
+        fail_if_unknown(profile, strict)
+
+
+@main.command()
+@click.argument("model")
+@click.option("--runtime", default="eager", metavar="NAME", help="eager or onnxruntime.")
+@model_options
+def memory(
+    model: str, runtime: str, inputs: tuple[str, ...], batch: str | None, dtype: str,
+    convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
+) -> None:  # fmt: skip
+    """Weights, live tensors over time, and the peak and where it is."""
+    from flopwise import api
+    from flopwise.analyses.memory import memory as analyse
+    from flopwise.reports.footprint import render, to_json
+
+    profile = api.count(model, convention=convention, **request(inputs, batch, dtype))
+    found = analyse(profile.graph, runtime)
+    emit(to_json(found) if fmt == "json" else render(found, profile.graph.name), output)
+    fail_if_unknown(profile, strict)
 
 
 def _tool_claim(text: str) -> tuple[str, str]:

@@ -10,23 +10,31 @@ from flopwise.reports import exact, memory, percent, shape_text, short
 
 
 def render(profile: Profile, depth: int | None = None, width: int | None = None) -> str:
+    rows = [cells(line) for line in profile.lines(depth)]
+    free = isinstance(profile.total().mac, Expr)
+    return "\n".join([grid(headings(profile), rows, 3, width, fold=free), "", *summary(profile)])
+
+
+def grid(
+    headings: list[str], rows: list[list[str]], texts: int, width: int | None = None,
+    fold: bool = False,
+) -> str:  # fmt: skip
+    """A table whose first `texts` columns are words and the others numbers."""
     from rich import box
     from rich.console import Console
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, header_style="")
-    for heading in headings(profile)[:3]:
+    for heading in headings[:texts]:
         table.add_column(heading, overflow="fold")
-    free = isinstance(profile.total().mac, Expr)
-    for heading in headings(profile)[3:]:
-        table.add_column(heading, justify="right", no_wrap=not free, overflow="fold")
-    for line in profile.lines(depth):
-        table.add_row(*cells(line))
+    for heading in headings[texts:]:
+        table.add_column(heading, justify="right", no_wrap=not fold, overflow="fold")
+    for row in rows:
+        table.add_row(*row)
     console = Console(file=io.StringIO(), width=width or 100, highlight=False, color_system=None)
     console.print(table)
     printed = console.file.getvalue()  # type: ignore[attr-defined]
-    rows = [row.rstrip() for row in printed.splitlines()]
-    return "\n".join([*(r for r in rows if r), "", *summary(profile)])
+    return "\n".join(row.rstrip() for row in printed.splitlines() if row.strip())
 
 
 def params_text(profile: Profile) -> str:

@@ -109,3 +109,12 @@ def macs(counts: Counts) -> Dim:
 def flops(counts: Counts) -> Dim:
     """2 x the multiply-accumulates alone."""
     return 2 * counts.mac
+
+
+def matrices(times: int) -> Formula:
+    """The multiply-accumulates of matrices; a product with a vector is not counted."""
+
+    def formula(counts: Counts, inputs: tuple[Tensor, ...]) -> Any:
+        return times * counts.mac if all(len(t.sizes) > 1 for t in inputs[:2]) else 0
+
+    return formula

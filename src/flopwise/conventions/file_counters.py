@@ -72,7 +72,7 @@ def each_operand(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Any
 BURDEN = Convention(
     "convnet-burden",
     "fused multiply-adds and biases of convolutions and dense layers, 2 per ReLU, 2 per input of "
-    "a pooling, one per addition and scaling; batch norm is taken for merged",
+    "a pooling, one per addition and scaling by a map; batch norm is taken for merged",
     "https://github.com/albanie/convnet-burden/blob/9c7f31b/core/burden.m",
     "9c7f31b",
     {"mac": 1, "add": 1},
@@ -81,13 +81,14 @@ BURDEN = Convention(
         **same(per_output(2), ("relu", "leaky_relu", "fma")),
         **same(stride_window, POOLS),
         **same(per_input(), GLOBAL_POOLS),
-        **same(per_output(), ("add", "scale")),
+        **same(per_output(), ("add", "mul")),
         **same(burden_lrn, ("lrn", "l2_norm")),
         "resize": per_output(4),
         "max": each_operand,
     },
     notes=(
         "softmax and sigmoid are left out, since what an exponential costs is hard to say",
+        "a Scale layer of Caffe is the affine half of a batch norm, and merged with it",
         "a transposed convolution takes the input channels of the filter for the output ones "
         "(equal in the networks it lists; not reproduced)",
     ),

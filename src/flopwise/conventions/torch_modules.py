@@ -12,6 +12,7 @@ from flopwise.conventions import (
     by_result,
     flops,
     macs,
+    matrices,
     per_input,
     per_output,
     same,
@@ -48,7 +49,7 @@ def thop_upsampling(outputs: tuple[Tensor, ...], mode: str = "nearest") -> Any:
 THOP = Convention(
     "thop",
     "multiply-adds of convolution, dense and recurrent modules; 4 per element of normalisation "
-    "(2 without factors), 3 of softmax, average pooling and enlarging",
+    "(2 without factors), about 3 of softmax, one per result of average pooling",
     "https://github.com/Lyken17/pytorch-OpCounter/tree/master/thop",
     "0.1.1.post2209072238",
     {"mac": 1},
@@ -106,7 +107,8 @@ PTFLOPS = Convention(
         "calls (a bug); called as a function they count once",
         "linear layers, convolutions and products called as functions, einsum and @ are zero; "
         "nn.MultiheadAttention has a rule of its own (not reproduced)",
-        "the sum is divided by the first axis of the input, be it the batch or time",
+        "the sum is divided by the first axis of the input, be it the batch or time; what "
+        "functions add is not (a bug, not reproduced)",
     ),
 )
 
@@ -163,7 +165,8 @@ TORCHINFO = Convention(
 
 
 FUNCTIONS = {
-    **same(flops, ("linear", "matmul", "einsum")),
+    **same(flops, ("linear", "einsum")),
+    "matmul": matrices(2),
     "batch_norm": affine(2, 1),
     "scale": per_output(),
     **same(affine(5, 4), ("batch_norm_train", "layer_norm", "group_norm", "instance_norm")),

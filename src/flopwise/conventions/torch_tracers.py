@@ -11,6 +11,7 @@ from flopwise.conventions import (
     Formula,
     affine,
     macs,
+    matrices,
     per_input,
     per_output,
     same,
@@ -44,6 +45,7 @@ FVCORE = Convention(
     {"mac": 1},
     PRODUCTS.union(CELLS),
     {
+        "matmul": matrices(1),
         "batch_norm": affine(2, 1),
         **same(affine(5, 4), ("batch_norm_train", "layer_norm", "group_norm", "instance_norm")),
         # Caffe's Scale is the affine half of the batch norm before it.
@@ -64,6 +66,7 @@ MMENGINE = replace(
     name="mmengine",
     url="https://github.com/open-mmlab/mmengine/tree/v0.10.7/mmengine/analysis",
     version="0.10.7",
+    overrides={**FVCORE.overrides, "matmul": macs},
     notes=("a fork of fvcore with the same prices; it also multiplies a matrix by a vector",),
 )
 
@@ -128,7 +131,8 @@ PTFLOPS_ATEN = Convention(
     {"mac": 1, "add": 1},
     frozenset({"conv", "conv_transpose", "linear"}),
     {
-        **same(macs, ("matmul", "einsum")),
+        "matmul": matrices(1),
+        "einsum": macs,
         **same(recurrent(mac=1), ("rnn", "gru", *CELLS)),
     },
     notes=(
@@ -147,6 +151,7 @@ TORCH = Convention(
     "2.13.0",
     {"mac": 2},
     PRODUCTS.union(CELLS, ATTENTION, RECURRENT),
+    {"matmul": matrices(2)},
     notes=(
         "so it is on meta tensors; on a CPU without gradients fused attention, "
         "nn.MultiheadAttention and LSTM are zero",

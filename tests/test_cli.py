@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from flopwise.cli import main
+from flopwise.cli import COMMANDS, main
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 VGG = str(EXAMPLES / "vgg16.prototxt")
@@ -110,8 +110,8 @@ def test_list(what: str) -> None:
     assert expected[what] in run("list", what)
 
 
-@pytest.mark.parametrize("command", list(main.commands))
+@pytest.mark.parametrize("command", list(COMMANDS))
 def test_every_command_has_help(command: str) -> None:
     said = run(command, "--help")
-    assert main.commands[command].help
+    assert main.get_command(None, command).help
     assert "Usage:" in said

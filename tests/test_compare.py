@@ -28,7 +28,7 @@ def test_a_wider_layer_shows_where_it_is(tmp_path: Path) -> None:
             "num_output: 384 kernel_size: 3 pad: 1 }",
             "num_output: 512 kernel_size: 3 pad: 1 }",
         )
-    )  # noqa: E501
+    )
     pairs = {p.before.name: p for p in align(before, after) if p.before and p.after}
     assert len(pairs) == len(align(before, after))
     assert [n for n, p in pairs.items() if p.changed] == ["conv3", "relu3", "conv4"]

@@ -1,0 +1,107 @@
+"""reconcile, compare, check: our numbers beside others."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from flopwise.cli import emit, fail_if_unknown, model_options, request, terminal
+from flopwise.errors import FlopwiseError
+
+
+@click.command()
+@click.argument("model")
+@click.option("--claim", "claims", multiple=True, metavar="TEXT", help='As "3.8 GFLOPs".')
+@click.option("--tool", "tools", multiple=True, metavar="NAME=NUMBER", help="What a tool said.")
+@model_options
+def reconcile(
+    model: str, claims: tuple[str, ...], tools: tuple[str, ...], inputs: tuple[str, ...],
+    batch: str | None, dtype: str, convention: str, fmt: str, output: Path | None,
+    depth: int | None, strict: bool,
+) -> None:  # fmt: skip
+    """Why a published number and ours differ; exit 1 when nothing explains it."""
+    from flopwise import api
+    from flopwise.reports.reconciliation import render, to_json
+
+    said = [*((claim, "") for claim in claims), *(_tool_claim(tool) for tool in tools)]
+    if not said:
+        raise FlopwiseError('give a number to explain: --claim "3.8 GFLOPs" or --tool thop=4.1G')
+    options = request(inputs, batch, dtype)
+    profile = api.count(model, convention=convention, **options)
+    write = to_json if fmt == "json" else render
+    verdicts = [api.reconcile(model, text, tool=t, profile=profile, **options) for text, t in said]
+    emit("\n\n".join(write(v, profile) for v in verdicts), output)
+    fail_if_unknown(profile, strict)
+    if not all(v.explained for v in verdicts):
+        sys.exit(1)
+
+
+def _tool_claim(text: str) -> tuple[str, str]:
+    """`thop=4.13G` to the number and the tool's convention."""
+    from flopwise import plugins
+
+    name, _, number = text.partition("=")
+    plugins.load("conventions", name)
+    return number, name
+
+
+@click.command()
+@click.argument("models", nargs=-1, required=True)
+@click.option("--layers", is_flag=True, help="Align the layers of two models.")
+@model_options
+def compare(
+    models: tuple[str, ...], layers: bool, inputs: tuple[str, ...], batch: str | None, dtype: str,
+    convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
+) -> None:  # fmt: skip
+    """Models side by side; of two, the first layer in which they differ."""
+    from flopwise import api
+    from flopwise.analyses.compare import align, first_difference
+    from flopwise.reports.comparison import render, to_json
+
+    if len(models) < 2:
+        raise FlopwiseError("compare takes two models or more")
+    options = request(inputs, batch, dtype)
+    profiles = [api.count(m, convention=convention, **options) for m in models]
+    two = len(profiles) == 2
+    pairs = align(profiles[0], profiles[1], depth) if layers and two else None
+    names = [Path(m).name for m in models]
+    names = names if len(set(names)) == len(names) else list(models)
+    found = profiles, names, pairs, first_difference(profiles[0], profiles[1]) if two else None
+    emit(to_json(*found) if fmt == "json" else render(*found, width=terminal()), output)
+    for profile in profiles:
+        fail_if_unknown(profile, strict)
+
+
+@click.command()
+@click.argument("model", required=False)
+@click.option("--max", "bounds", multiple=True, metavar="NAME=BOUND", help="As macs=5G.")
+@click.option("--baseline", type=click.Path(path_type=Path), help="Stored numbers to compare with.")
+@click.option("--growth", default=None, metavar="PERCENT", help="How much more than the baseline.")
+@click.option("--save-baseline", type=click.Path(path_type=Path), help="Store today's numbers.")
+@model_options
+def check(
+    model: str | None, bounds: tuple[str, ...], baseline: Path | None, growth: str | None,
+    save_baseline: Path | None, inputs: tuple[str, ...], batch: str | None, dtype: str,
+    convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
+) -> None:  # fmt: skip
+    """Exit 1 when a model costs more than its bounds; without MODEL, those of pyproject.toml."""
+    from flopwise.cli import checking
+    from flopwise.reports.findings import render, to_json
+
+    options = {**request(inputs, batch, dtype), "convention": convention}
+    if model is None:
+        checked = checking.configured_models(Path.cwd(), options)
+    else:
+        checked = [checking.one_model(model, bounds, growth, options)]
+    if save_baseline is not None:
+        checking.save(checked, save_baseline)
+        return
+    findings = checking.findings(checked, checking.read_baseline(baseline))
+    emit(to_json(findings) if fmt == "json" else render(findings), output)
+    checking.tell_github(findings)
+    for profile in (c.profile for c in checked):
+        fail_if_unknown(profile, strict)
+    if any(f.over for f in findings):
+        sys.exit(1)

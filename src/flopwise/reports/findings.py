@@ -1,0 +1,59 @@
+"""Findings of a budget check: text, JSON, GitHub annotations and step summary."""
+
+from __future__ import annotations
+
+import json
+from decimal import Decimal
+from typing import Any
+
+from flopwise.analyses.budget import Finding
+from flopwise.reports import exact
+
+
+def render(findings: list[Finding]) -> str:
+    """One line per bound."""
+    return "\n".join(f"{'OVER' if f.over else 'ok  '} {_said(f)}" for f in findings)
+
+
+def error_commands(findings: list[Finding]) -> str:
+    """GitHub's error commands, one per bound that was passed."""
+    over = [f for f in findings if f.over]
+    return "\n".join(f"::error title=flopwise {f.model}::{_said(f)}" for f in over)
+
+
+def summary(findings: list[Finding]) -> str:
+    """A Markdown table for a step summary."""
+    rows = [
+        f"| {f.model} | {f.quantity} | {_number(f.value)} | {_number(f.bound)} | "
+        f"{'**over**' if f.over else 'ok'} |"
+        for f in findings
+    ]
+    return "\n".join(
+        ["| model | quantity | is | at most | |", "|---|---|---:|---:|---|", *rows, ""]
+    )
+
+
+def to_json(findings: list[Finding]) -> str:
+    found = [
+        {
+            "model": f.model, "quantity": f.quantity, "value": _plain(f.value),
+            "bound": _plain(f.bound), "source": f.source, "over": f.over,
+        }
+        for f in findings
+    ]  # fmt: skip
+    return json.dumps({"passed": not any(f.over for f in findings), "findings": found}, indent=1)
+
+
+def _said(finding: Finding) -> str:
+    bound = f"at most {_number(finding.bound)} ({finding.source})"
+    return f"{finding.model}: {finding.quantity} is {_number(finding.value)}, {bound}"
+
+
+def _number(value: Any) -> str:
+    return exact(_plain(value))
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Decimal):
+        return int(value) if value == value.to_integral_value() else float(value)
+    return value

@@ -1,0 +1,117 @@
+"""`flopwise check`: bounds of the command line, of pyproject.toml, and against a baseline."""
+
+import json
+import os
+import subprocess
+import sys
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+from flopwise.analyses.budget import quantity
+from flopwise.cli import main
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+VGG = EXAMPLES / "vgg16.prototxt"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["check", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("5G", 5_000_000_000), ("30M", 30_000_000), ("1.5k", 1500), ("7B", 7_000_000_000),
+        ("<5G", 5_000_000_000), ("2GiB", 2**31), ("10MB", 10_000_000), ("12", 12),
+        ("10ms", Decimal("0.010")), ("5%", Decimal("0.05")), ("1e9", 1_000_000_000),
+    ],
+)  # fmt: skip
+def test_quantities(text: str, value: object) -> None:
+    assert quantity(text) == value
+
+
+@pytest.mark.parametrize(
+    ("bound", "code"),
+    [
+        ("macs=15.5G", 0), ("macs=15470264320", 0), ("macs=15470264319", 1),
+        ("params=138M", 1), ("params=139M", 0), ("flops=31G", 0), ("peak_memory=500MiB", 1),
+        ("peak_memory=600MiB", 0),
+    ],
+)  # fmt: skip
+def test_bounds(bound: str, code: int) -> None:
+    assert run(VGG, "--max", bound).exit_code == code
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["--max", "mac=5G"], "no quantity 'mac'; did you mean macs"),
+        (["--max", "macs"], "write NAME=BOUND"),
+        (["--max", "macs=5Q"], "no unit 'Q'"),
+        (["--max", "macs=lots"], "is no quantity"),
+        (["--max", "macs=5G", "--batch", "N"], "give every size"),
+        (["--max", "latency=5ms"], "latency needs a device"),
+        ([], "no bound to check"),
+        (["--baseline", str(VGG)], "not a baseline"),
+    ],
+)
+def test_bad_bounds(arguments: list[str], words: str) -> None:
+    result = run(VGG, *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_growth_against_a_baseline(tmp_path: Path) -> None:
+    stored = tmp_path / "costs.json"
+    model = tmp_path / "net.prototxt"
+    model.write_text(VGG.read_text())
+    assert run(model, "--save-baseline", stored).exit_code == 0
+    assert run(model, "--baseline", stored).exit_code == 0
+    model.write_text(VGG.read_text().replace("num_output: 1000", "num_output: 2000"))
+    assert run(model, "--baseline", stored).exit_code == 1
+    assert run(model, "--baseline", stored, "--growth", "5%").exit_code == 0
+
+
+CONFIG = """
+[tool.flopwise.models.vgg]
+path = "vgg16.prototxt"
+max = {{ macs = "{macs}", params = "139M" }}
+"""
+
+
+@pytest.mark.parametrize(("macs", "code"), [("16G", 0), ("15G", 1)])
+def test_configured_models(tmp_path: Path, macs: str, code: int) -> None:
+    """In a scratch repository, as CI and pre-commit run it."""
+    (tmp_path / "vgg16.prototxt").write_text(VGG.read_text())
+    (tmp_path / "pyproject.toml").write_text(CONFIG.format(macs=macs))
+    step = tmp_path / "summary.md"
+    env = {**os.environ, "GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(step)}
+    found = subprocess.run(
+        [sys.executable, "-m", "flopwise", "check", "--format", "json"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == code, found.stderr
+    assert json.loads(found.stdout)["passed"] is (code == 0)
+    assert ("::error title=flopwise vgg::" in found.stderr) is (code == 1)
+    assert ("**over**" in step.read_text()) is (code == 1)
+
+
+TEST = """
+def test_cost(assert_cost):
+    assert_cost({model!r}, macs={bound!r})
+"""
+
+
+@pytest.mark.parametrize(("bound", "code"), [("<16G", 0), ("<15G", 1)])
+def test_the_pytest_fixture(tmp_path: Path, bound: str, code: int) -> None:
+    (tmp_path / "test_cost.py").write_text(TEST.format(model=str(VGG), bound=bound))
+    found = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "test_cost.py"],
+        cwd=tmp_path, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == code, found.stdout
+    if code:
+        assert "macs is 15,470,264,320" in found.stdout

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
 from flopwise import dims, ops
+from flopwise.conventions import Convention
 from flopwise.counts import FIELDS, Counts
 from flopwise.dims import Dim, Expr, symbol
 from flopwise.errors import UnknownName, nearest
@@ -83,13 +84,24 @@ def explain_row(profile: Profile, row: Row) -> Explanation:
         return Explanation(node.name, node.op, "", meaning, {}, ())
     lettered, values = spell(node, entry)
     formulas = [*_params(lettered, values), *_counts(lettered, values, row)]
-    formulas += _reading(profile, lettered, values, row)
+    reading = _reading(profile.convention, lettered, lettered.counts(), values, row)
+    formulas += [] if reading is None else [reading]
     spelled = ops.layout(node, entry)
     meaning = inspect.getdoc(entry.count) or ""
     text = spelled.text if spelled else ""
     used = {letter for f in formulas for letter in _LETTER.findall(f.letters)}
     shown = {k: v for k, v in values.items() if k in used}
     return Explanation(node.name, node.op, text, meaning, shown, tuple(formulas))
+
+
+def readings(conventions: Iterable[Convention], row: Row) -> list[Formula | None]:
+    """One operator's number in each of several conventions; None where it is nothing."""
+    entry = ops.find(row.node.op)
+    if entry is None or row.counts is None:
+        return [None for _ in conventions]
+    lettered, values = spell(row.node, entry)
+    counts = lettered.counts()
+    return [_reading(c, lettered, counts, values, row) for c in conventions]
 
 
 @dataclass(frozen=True)
@@ -188,11 +200,12 @@ def _counts(lettered: Lettered, values: Mapping[str, Dim], row: Row) -> Iterator
 
 
 def _reading(
-    profile: Profile, lettered: Lettered, values: Mapping[str, Dim], row: Row
-) -> Iterator[Formula]:
-    convention, result = profile.convention, profile.convention.read(row.node, row.counts)  # type: ignore[arg-type]
+    convention: Convention, lettered: Lettered, counts: Counts, values: Mapping[str, Dim], row: Row
+) -> Formula | None:
+    result = convention.read(row.node, row.counts)  # type: ignore[arg-type]
+    if result == 0:
+        return None
     formula = convention.formula(row.node.op)
-    counts = lettered.counts()
     try:
         if formula is None:
             letters = counts.weigh(convention.weights)
@@ -200,8 +213,7 @@ def _reading(
             letters = ops.call(formula, {**lettered.known, "counts": counts}, lettered.attrs)
     except TypeError:  # an override that compares sizes, which letters cannot
         letters = result
-    if result != 0:
-        yield _formula(convention.name, letters, values, result)
+    return _formula(convention.name, letters, values, result)
 
 
 def _formula(what: str, letters: Any, values: Mapping[str, Dim], result: Any) -> Formula:

@@ -1,0 +1,115 @@
+// Where the cost sits: modules from the top down, widths by cost, in the order they run.
+
+const HEIGHT = 200; // of the whole, where modules are not nested too deep for it
+const tree_ = { cells: [], active: 0 };
+
+function drawIcicle() {
+  const figure = document.getElementById("icicle");
+  figure.replaceChildren();
+  drawTrail();
+  const chosen = measureKey();
+  const weight = (node) => Number(amount(chosen, node)) || 0;
+  if (!weight(state.zoom)) {
+    const why = unsettled()
+      ? "Give the sizes above to draw this."
+      : "Nothing here by this measure.";
+    figure.append(build("p", { class: "empty" }, why));
+    return;
+  }
+  const width = figure.clientWidth || 900;
+  const placed = d3
+    .hierarchy(state.zoom, (node) => node.children)
+    .sum((node) => (node.layer ? weight(node) : 0));
+  const level = Math.round(Math.max(24, Math.min(48, HEIGHT / (placed.height + 1))));
+  const height = level * (placed.height + 1);
+  d3.partition().size([width, height])(placed);
+  const svg = d3.select(figure).append("svg").attr("viewBox", `0 0 ${width} ${height}`);
+  svg
+    .attr("role", "tree")
+    .attr("tabindex", 0)
+    .attr(
+      "aria-label",
+      "Modules and layers by cost. Arrow keys move, Enter opens, Escape goes back.",
+    );
+  tree_.cells = placed.descendants().filter((cell) => cell.x1 - cell.x0 >= 0.6);
+  tree_.active = 0;
+  const g = svg
+    .selectAll("g")
+    .data(tree_.cells)
+    .join("g")
+    .attr("id", (_, i) => `cell-${i}`)
+    .attr("role", "treeitem")
+    .attr("aria-level", (cell) => cell.depth + 1)
+    .attr(
+      "aria-label",
+      (cell) =>
+        `${cell.data.label || "whole model"}, ${percent(cell.value, weight(root)) || "0%"}, ${measured(amount(chosen, cell.data))}`,
+    )
+    .attr("class", (cell) => `cell ${cell.data.layer ? series.get(cell.data.op) : "module"}`)
+    .attr("transform", (cell) => `translate(${cell.x0},${cell.y0})`);
+  g.append("rect")
+    .attr("width", (cell) => Math.max(cell.x1 - cell.x0 - (cell.x1 - cell.x0 > 3 ? 1 : 0), 0.6))
+    .attr("height", level - 1);
+  g.filter((cell) => cell.x1 - cell.x0 > 28)
+    .append("text")
+    .attr("x", 5)
+    .attr("y", level / 2 + 4)
+    .text((cell) => fitted(cell, weight(root)));
+  g.on("pointermove", (event, cell) => {
+    showTip(event, cell.data.name || cell.data.path || "whole model", amounts(cell.data));
+    showDetails(cell.data);
+  })
+    .on("pointerleave", () => {
+      hideTip();
+      showDetails(state.selected);
+    })
+    .on("click", (_, cell) => opened(cell.data));
+  svg.on("keydown", (event) => moved(event, svg)).on("blur", () => g.classed("active", false));
+}
+
+function fitted(cell, whole) {
+  const room = Math.floor((cell.x1 - cell.x0 - 10) / 6.8);
+  const name = cell.data.label || "whole model";
+  const share = percent(cell.value, whole);
+  if (name.length + share.length + 2 <= room) return `${name}  ${share}`;
+  return name.length <= room ? name : room > 3 ? `${name.slice(0, room - 1)}…` : "";
+}
+
+function opened(node) {
+  if (node.layer) reveal(node);
+  else if (node === state.zoom && node.parent) setState({ zoom: node.parent });
+  else setState({ zoom: node });
+}
+
+function moved(event, svg) {
+  const { cells } = tree_;
+  const here = cells[tree_.active];
+  const siblings = here.parent ? here.parent.children.filter((c) => cells.includes(c)) : [here];
+  const at = siblings.indexOf(here);
+  const next = {
+    ArrowDown: () => (here.children || []).find((c) => cells.includes(c)),
+    ArrowUp: () => here.parent,
+    ArrowRight: () => siblings[at + 1],
+    ArrowLeft: () => siblings[at - 1],
+  }[event.key];
+  if (event.key === "Enter") opened(here.data);
+  else if (event.key === "Escape" && state.zoom.parent) setState({ zoom: state.zoom.parent });
+  else if (!next) return;
+  event.preventDefault();
+  if (!next) return void document.querySelector("#icicle svg")?.focus();
+  tree_.active = Math.max(0, cells.indexOf(next() || here));
+  svg.attr("aria-activedescendant", `cell-${tree_.active}`);
+  svg.selectAll("g.cell").classed("active", (_, i) => i === tree_.active);
+  showDetails(cells[tree_.active].data);
+}
+
+function drawTrail() {
+  const path = [];
+  for (let at = state.zoom; at; at = at.parent) path.unshift(at);
+  const steps = path.map((node, i) =>
+    i === path.length - 1
+      ? build("span", { "aria-current": "true" }, node.label || "whole model")
+      : build("button", { onclick: () => setState({ zoom: node }) }, node.label || "whole model"),
+  );
+  document.getElementById("trail").replaceChildren(...steps);
+}

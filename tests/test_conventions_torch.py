@@ -12,24 +12,10 @@ from typing import Any
 
 import pytest
 
-from flopwise import plugins
-from flopwise.graph import Graph, Node, Tensor
-from flopwise.profile import profile
+from flopwise.graph import Node, Tensor
+from support.layers import layer, value
 
 IMAGE, ROWS, TOKENS = (1, 8, 10, 10), (4, 32), (4, 10, 32)
-
-
-def layer(op: str, x: Any, *weights: Any, y: Any = None, **attrs: Any) -> Node:
-    """An operator on data of shape `x` (a list: several), with weights, giving shape `y`."""
-    shapes = x if isinstance(x, list) else [x]
-    data = [Tensor(f"x{i}", shape) for i, shape in enumerate(shapes)]
-    learned = [
-        None if shape is None else Tensor(f"w{i}", shape, role="weight")
-        for i, shape in enumerate(weights)
-    ]
-    results = y if isinstance(y, list) else [shapes[0] if y is None else y]
-    outputs = [Tensor(f"y{i}", shape) for i, shape in enumerate(results)]
-    return Node(op, (*data, *learned), tuple(outputs), attrs)
 
 
 def conv(x: Any, w: Any, y: Any, *bias: Any, op: str = "conv", **attrs: Any) -> Node:
@@ -259,11 +245,6 @@ EXCEPTIONS: dict[str, dict[str, str]] = {
 }
 
 
-def value(nodes: list[Node], convention: str) -> Any:
-    graph = Graph(tuple(nodes[0].inputs[:1]), nodes[-1].outputs, tuple(nodes))
-    return profile(graph, plugins.load("conventions", convention)).value()
-
-
 @pytest.mark.parametrize("column", COLUMNS)
 def test_one_layer_at_a_time(column: str, shared: Path) -> None:
     """Each answer of the tool is that of its convention, but for the exceptions above."""
@@ -273,7 +254,7 @@ def test_one_layer_at_a_time(column: str, shared: Path) -> None:
         name
         for name, nodes in PROBES.items()
         if not answers[name].startswith("error")
-        and value(nodes, COLUMNS[column]) != int(answers[name])
+        and value(COLUMNS[column], *nodes) != int(answers[name])
     }
     expected = {name for names in EXCEPTIONS[column] for name in names.split()}
     assert differing == expected

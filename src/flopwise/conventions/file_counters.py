@@ -16,7 +16,7 @@ from flopwise.conventions import (
     window,
 )
 from flopwise.counts import Counts
-from flopwise.dims import Dim, divide, minimum, prod
+from flopwise.dims import Dim, divide, floordiv, maximum, minimum, prod
 from flopwise.graph import Shape, Tensor
 from flopwise.ops.contraction import each
 
@@ -230,9 +230,8 @@ def pool_mean(n: Dim, c: Dim, y: Shape, k: Any) -> Any:
 def running_squares(n: Dim, c: Dim, x: Shape, size: Any) -> Any:
     """Squares, powers and products per element; a running sum along the channels, whose
     middle is counted for one image of the batch."""
-    half, space = (size - 1) // 2, prod(x)
-    total = n * (2 * minimum(half, c) + 4 * c) * space
-    return total + (size + 2 * (c - size)) * space if half < c else total
+    space, half = prod(x), floordiv(size - 1, 2)
+    return n * (2 * minimum(half, c) + 4 * c) * space + maximum(2 * c - size, 0) * space
 
 
 OPENCV = Convention(

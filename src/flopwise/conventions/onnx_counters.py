@@ -161,8 +161,9 @@ ONNX_OPCOUNTER = Convention(
         **same(
             nothing,
             (
-                *("constant", "reshape", "slice", "shape", "gather", "embedding", "scatter"),
+                *("constant", "reshape", "slice", "shape_of", "gather", "embedding"),
                 *("tile", "transpose", "sign", "squeeze", "unsqueeze", "split", "cast"),
+                "scatter_nd",
             ),
         ),
     },

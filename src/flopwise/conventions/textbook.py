@@ -3,7 +3,7 @@
 from flopwise.conventions import Convention
 from flopwise.counts import OPS
 
-URL = "https://github.com/flopwise/flopwise/blob/main/docs/words.md"
+URL = "https://github.com/flopwise/flopwise/blob/main/docs/conventions.md"
 
 MACS = Convention(
     "macs", "multiply-accumulates of convolutions, matrix products, attention and recurrent cells",

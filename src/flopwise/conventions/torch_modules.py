@@ -96,7 +96,8 @@ PTFLOPS = Convention(
         **same(affine(2, 1), ("batch_norm", "group_norm", "instance_norm")),
         **same(per_output(), ("scale", "layer_norm")),
         **same(per_output(2), ("relu", "prelu", "elu", "gelu", "resize")),
-        **same(per_output(), ("relu6", "leaky_relu", "silu", "softmax")),
+        # nn.ReLU6 calls hardtanh, and arrives under that name.
+        **same(per_output(), ("relu6", "hard_tanh", "leaky_relu", "silu", "softmax")),
         **same(per_input(2), POOLS),
         **same(recurrent(mac=1, unit=UNITS), ALL_RECURRENT),
     },

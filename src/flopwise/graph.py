@@ -85,7 +85,10 @@ class Node:
 class Graph:
     """Nodes in an order in which they can run.
 
-    `weights` lists learned tensors that no node uses, so that parameters stay true.
+    `weights` lists learned tensors that no node uses, so that parameters stay true. A
+    `traced` graph has the sizes of the run it was written down from, and no others.
+    `declared` holds shapes that a file states of tensors inside, by name: they stand
+    where inference ends, at sizes that are data, and nowhere else.
     """
 
     inputs: tuple[Tensor, ...]
@@ -95,6 +98,8 @@ class Graph:
     format: str = ""
     weights: tuple[Tensor, ...] = ()
     notes: tuple[str, ...] = ()
+    traced: bool = False
+    declared: Mapping[str, Shape] = field(default_factory=dict, compare=False, repr=False)
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor once, by name, in order of first appearance."""

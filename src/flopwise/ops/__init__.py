@@ -42,7 +42,7 @@ class Op:
     count: Rule
     patterns: tuple[Pattern, ...] = ()
     view: bool = False
-    dtype: str = ""
+    dtype: str | int = ""
     axes: Rule | None = None
     shape: Rule | None = None
     fold: Rule | None = None
@@ -52,8 +52,11 @@ class Op:
 OPS: dict[str, Op] = {}
 
 
-def op(name: str, text: str = "", *, view: bool = False, dtype: str = "") -> Callable[[R], R]:
-    """Enter the decorated formula under `name`, with the pattern of its operands."""
+def op(
+    name: str, text: str = "", *, view: bool = False, dtype: str | int = ""
+) -> Callable[[R], R]:  # fmt: skip
+    """Enter the decorated formula under `name`, with the pattern of its operands. Results have
+    the type of the first operand, of the one at the place `dtype`, or `dtype` itself."""
 
     def enter(count: R) -> R:
         family = count.__module__.rpartition(".")[2]
@@ -143,12 +146,16 @@ def shapes(tensors: Sequence[Any]) -> list[Shape | None]:
 
 
 def count(node: Node) -> Counts | None:
-    """The counts of one node; None when its operator or one of its shapes is unknown."""
+    """The counts of one node; None when its operator, one of its shapes or a value that
+    its formula asks for is unknown."""
     entry = find(node.op)
     if entry is None or not resolved(node):
-        return None
+        return None if entry is None or not entry.view else Counts()  # views cost nothing
     axes = bind(node, entry)
-    counts: Counts | None = Counts() if empty(node) else call(entry.count, axes, node.attrs)
+    try:
+        counts: Counts | None = Counts() if empty(node) else call(entry.count, axes, node.attrs)
+    except UnknownValue:
+        return None
     return None if counts is None else counts + traffic(node, entry)
 
 
@@ -174,8 +181,9 @@ def resolved(node: Node) -> bool:
 
 
 def traffic(node: Node, entry: Op) -> Counts:
-    """Bytes read and written: each operand once, unless the operator says otherwise."""
-    if entry.view:
+    """Bytes read and written: each operand once, unless the operator says otherwise. What
+    one format moves may be a view in another, which says so with the attribute `view`."""
+    if entry.view or node.attrs.get("view"):
         return Counts()
     if entry.traffic is not None:
         read, write = call(entry.traffic, bind(node, entry), node.attrs)

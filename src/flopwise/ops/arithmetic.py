@@ -149,3 +149,28 @@ for _name in WINDOWS:
 def window_shape(inputs: Tensors, size: Any = None) -> list[Shape]:
     """`size`, or the value of the operand."""
     return [(constant(inputs, 0)[0] if size is None else size,)]
+
+
+@op("mel_matrix")
+def mel_matrix(outputs: Tensors) -> Counts:
+    """Triangles on the mel scale: the smaller of two slopes, not below 0, per element."""
+    return outputs[0].size * Counts(add=2, div=2, cmp=2)
+
+
+@rule("shape", "mel_matrix")
+def mel_shape(inputs: Tensors) -> list[Shape]:
+    """[length // 2 + 1, bins], of the first two operands."""
+    bins, length = constant(inputs, 0)[0], constant(inputs, 1)[0]
+    return [(length // 2 + 1, bins)]
+
+
+@op("multinomial", "n c -> n s")
+def multinomial(n: Dim, c: Dim, s: Dim) -> Counts:
+    """Classes drawn by unnormalised log-probabilities: their exponentials summed up along
+    the row, and per draw a comparison with each sum."""
+    return n * Counts(exp=c, add=c - 1) + n * s * Counts(cmp=c, mul=1)
+
+
+@rule("axes", "multinomial")
+def draws(count: Dim) -> dict[str, Any]:
+    return {"s": count}

@@ -8,9 +8,9 @@ from typing import Any
 from flopwise import dims
 from flopwise.counts import Counts
 from flopwise.dims import Dim, floordiv, prod
-from flopwise.errors import UnknownValue
+from flopwise.errors import ShapeMismatch, UnknownValue
 from flopwise.graph import Shape, Tensor
-from flopwise.ops import op, rule
+from flopwise.ops import constant, op, rule
 from flopwise.ops.normalization import softmax
 from flopwise.ops.ordering import heap
 from flopwise.ops.pointwise import per_element
@@ -46,22 +46,27 @@ def suppress(boxes: Dim, kept: Dim) -> Counts:
 
 
 @op("nms", dtype="int64")
-def nms(inputs: Tensors, kept: int, top_k: int | None = None) -> Counts | None:
-    """Boxes [.. b 4] and scores [.. classes b] (or [b]); at most `kept` of each class stay, of
-    the `top_k` best. Sorting, and the suppression of overlapping boxes, at their dearest."""
+def nms(
+    inputs: Tensors, outputs: Tensors, kept: Any = None, top_k: int | None = None
+) -> Counts | None:
+    """Boxes [.. b 4] and scores [.. classes b] (or [b]); at most `kept` of each class stay (as
+    many as the output has room for unless given), of the `top_k` best. Sorting, and the
+    suppression of overlapping boxes, at their dearest."""
     boxes = inputs[0].sizes[-2]
     classes = prod(inputs[1].sizes[:-1])
     few = boxes if top_k is None else top_k
     order = heap(boxes, few)
+    kept = floordiv(outputs[0].sizes[0], classes) if kept is None else minimum_of(boxes, kept)
     return None if order is None else classes * (order + suppress(few, kept))
 
 
 @rule("shape", "nms")
 def nms_shape(inputs: Tensors, outputs: Tensors, kept: Any = None, columns: int = 3) -> list[Shape]:
-    """[kept of all classes, columns]; columns 0: a vector of places."""
+    """[kept of all classes, columns]; columns 0: a vector of places. `kept` is an attribute or
+    the third operand: the most that may stay, since how many do is data."""
     if kept is None:
-        raise UnknownValue("how many boxes are kept is data")
-    rows = prod(inputs[1].sizes[:-1]) * kept
+        kept = constant(inputs, 2)[0]
+    rows = prod(inputs[1].sizes[:-1]) * minimum_of(inputs[0].sizes[-2], kept)
     return [(rows, columns) if columns else (rows,)]
 
 
@@ -124,9 +129,9 @@ def detection_output(
     return n * (decoded + (classes - 1) * each + best)
 
 
-def minimum_of(size: Dim, limit: int) -> Dim:
+def minimum_of(size: Dim, limit: Dim) -> Dim:
     """`limit`, or all where it is negative or there are fewer."""
-    return dims.minimum(size, limit) if limit > 0 else size
+    return dims.minimum(size, limit) if not isinstance(limit, int) or limit >= 0 else size
 
 
 @rule("shape", "detection_output")
@@ -159,18 +164,38 @@ def proposal_shape(inputs: Tensors, outputs: Tensors, post: int) -> list[Shape]:
 
 
 @op("yolo", "n c *x -> n c *x")
-def yolo(n: Dim, c: Dim, x: Shape, anchors: int, classes: int, scale: Any = False) -> Counts:
+def yolo(
+    n: Dim, c: Dim, x: Shape, anchors: int, classes: int, scale: Any = False,
+    gaussian: bool = False, activated: bool = False,
+) -> Counts:  # fmt: skip
     """YOLOv3: a sigmoid of x, y, objectness and every class; `scale`: x and y stretched
-    after it (scale_x_y). The rest of the axis, width, height and masks, passes through."""
+    after it (scale_x_y). The rest of the axis, width, height and masks, passes through.
+
+    `gaussian`: each coordinate has a variance, through a sigmoid too; Choi 2019, eq. 1.
+    `activated`: the layer before has done the sigmoids.
+    """
+    per_anchor(c, anchors, classes + (9 if gaussian else 5))
     cells = n * prod(x) * anchors
-    total = cells * (3 + classes) * per_element("sigmoid")
+    sigmoids = 0 if activated else (7 if gaussian else 3) + classes
+    total = cells * sigmoids * per_element("sigmoid")
     return total + cells * Counts(mul=2, add=2) if scale else total
 
 
+def per_anchor(c: Dim, anchors: int, entries: int) -> None:
+    """Raises ShapeMismatch when the channels are not those that the anchors need."""
+    if isinstance(c, int) and c != anchors * entries:
+        raise ShapeMismatch(
+            f"{c} channels; {anchors} anchors of {entries} entries need {anchors * entries}"
+        )
+
+
 @op("region", "n c *x -> n c *x")
-def region(n: Dim, c: Dim, x: Shape, anchors: int, classes: int, softmaxed: Any = True) -> Counts:
+def region(
+    n: Dim, c: Dim, x: Shape, anchors: int, classes: int, softmaxed: Any = True, coords: int = 4
+) -> Counts:
     """YOLOv2: a sigmoid of x, y and objectness, and a softmax over the classes (or a
     sigmoid of each)."""
+    per_anchor(c, anchors, coords + 1 + classes)
     cells = n * prod(x) * anchors
     if not softmaxed:
         return cells * (3 + classes) * per_element("sigmoid")

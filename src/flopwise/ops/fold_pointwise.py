@@ -13,6 +13,7 @@ import numpy
 
 from flopwise import dims
 from flopwise.dims import Expr, at_least
+from flopwise.graph import Node
 from flopwise.ops import pointwise, reduction  # noqa: F401 - the operators must be entered
 from flopwise.ops.folding import (
     Array,
@@ -139,7 +140,6 @@ BINARY: dict[str, tuple[Function, Function]] = {
     "add": (numpy.add, operator.add),
     "sub": (numpy.subtract, operator.sub),
     "mul": (numpy.multiply, operator.mul),
-    "mod": (numpy.mod, remainder),
     "pow": (plain_power, power),
     "max": (numpy.maximum, dims.maximum),
     "min": (numpy.minimum, dims.minimum),
@@ -210,6 +210,16 @@ def divide(arrays: list[Array], inputs: Tensors, truediv: bool = False) -> Array
     return elementwise(numpy.true_divide, ratio, [a, b])
 
 
+@folds("mod")
+def mod(arrays: list[Array], fmod: Any = None) -> Array:
+    """`fmod` gives the rest the sign of the dividend instead of the divisor; where a format
+    leaves that open, only numbers that are not negative are followed."""
+    a, b = arrays
+    if fmod is None and not symbolic(a, b) and ((a < 0).any() or (b < 0).any()):
+        raise Undecided
+    return elementwise(numpy.fmod if fmod else numpy.mod, remainder, arrays)
+
+
 @folds("where")
 def where(arrays: list[Array]) -> Array:
     condition, a, b = arrays
@@ -232,8 +242,8 @@ def clip(arrays: list[Array]) -> Array:
 
 
 @folds("cast")
-def cast(arrays: list[Array], dtype: str) -> Array:
-    (value,) = arrays
+def cast(arrays: list[Array], node: Node, dtype: str = "") -> Array:
+    value, dtype = arrays[0], dtype or node.outputs[0].dtype
     if not symbolic(value):
         return value.astype(number_type(dtype))
     if dtype == "bool":
@@ -255,11 +265,15 @@ REDUCTIONS: dict[str, tuple[Function, Function]] = {
 
 def _enter_reduction(name: str, plain: Function, symbols: Function) -> None:
     @folds(name)
-    def fold(arrays: list[Array], axes: Any = None, keep: bool = True) -> Array:
+    def fold(
+        arrays: list[Array], axes: Any = None, keep: bool = True, none_is_all: bool = False
+    ) -> Array:
         value = arrays[0]
         if axes is None and len(arrays) > 1 and arrays[1] is not None:
-            axes = ints(arrays[1])
+            axes = ints(arrays[1]) or (None if none_is_all else [])
         gone = tuple(a % value.ndim for a in axes) if axes is not None else None
+        if value.size == 0 and plain in (numpy.max, numpy.min):
+            raise Undecided
         if not symbolic(value):
             return numpy.asarray(plain(value, axis=gone, keepdims=keep))
         gone = tuple(range(value.ndim)) if gone is None else gone
@@ -276,9 +290,13 @@ for _name, (_plain, _symbols) in REDUCTIONS.items():
 
 @folds("cumsum")
 def cumsum(
-    arrays: list[Array], axis: Any = None, exclusive: bool = False, reverse: bool = False
+    arrays: list[Array], axis: Any = None, exclusive: Any = None, reverse: Any = None
 ) -> Array:
-    axis = ints(arrays[1])[0] if axis is None and len(arrays) > 1 else axis or 0
+    """Followed where the format says whether an element's own sum includes it, and from
+    which end."""
+    if exclusive is None or reverse is None or (axis is None and len(arrays) < 2):
+        raise Undecided
+    axis = ints(arrays[1])[0] if axis is None else axis
     value = numpy.flip(arrays[0], axis) if reverse else arrays[0]
     total = numpy.cumsum(value, axis)
     total = total - value if exclusive else total

@@ -9,34 +9,42 @@ the type that their tensor has, as the frameworks do.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from fractions import Fraction
 from typing import Any
 
 from flopwise.dims import Expr
 from flopwise.graph import Node, Tensor
-from flopwise.ops import call, rule
+from flopwise.ops import call, parameters, rule
 
 Tensors = tuple[Tensor | None, ...]
 Array = Any
+Function = Callable[..., Any]
 
 LARGEST = 4096
+NEUTRAL = ("dtype", "dtype_like", "like", "view")
 
 
 class Undecided(Exception):
     """A value that depends on what its symbols will be."""
 
 
-def folds(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+def folds(*names: str, shaped: Iterable[str] = ()) -> Callable[[Function], Function]:
     """Enter a function of arrays as the fold rule of operators.
 
     It may ask for `arrays` (None for an absent operand), `inputs`, `outputs`, `node` and
-    the attributes of the node, and gives one array or a list of them.
+    the attributes of the node, and gives one array or a list of them. A node with other
+    attributes is not folded, since they may change what it means; `shaped` are those
+    which the shapes of the outputs have in them already.
     """
 
-    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+    def enter(function: Function) -> Function:
+        heard = {*NEUTRAL, *shaped, *(name for name, _ in parameters(function))}
+
         def fold(inputs: Tensors, outputs: tuple[Tensor, ...], node: Node) -> list[Any] | None:
             if any(t is not None and t.value is None for t in inputs) or not small(outputs):
+                return None
+            if not node.attrs.keys() <= heard:
                 return None
             arrays = [None if t is None else plain(t) for t in inputs]
             known = {"arrays": arrays, "inputs": inputs, "outputs": outputs, "node": node}
@@ -45,7 +53,8 @@ def folds(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
             except Undecided:
                 return None
             made = made if isinstance(made, list) else [made]
-            return None if any(m.size > LARGEST for m in made) else [*map(settled, made)]
+            fit = all(m.size <= LARGEST and agrees(m, t) for m, t in zip(made, outputs))
+            return [*map(settled, made)] if fit else None
 
         for name in names:
             rule("fold", name)(fold)
@@ -58,6 +67,11 @@ def small(outputs: tuple[Tensor, ...]) -> bool:
     """Whether results are worth keeping; those of unknown size are judged when made."""
     sizes = [t.size for t in outputs if t.known]
     return all(isinstance(s, int) and s <= LARGEST for s in sizes)
+
+
+def agrees(array: Array, tensor: Tensor) -> bool:
+    """Whether a value has the shape that its tensor is known to have."""
+    return not tensor.known or array.shape == tensor.shape
 
 
 def plain(tensor: Tensor) -> Array:

@@ -29,8 +29,9 @@ def entered(view: bool, *names: str) -> Callable[..., Any]:
 
 
 @entered(True, "identity", "dropout", "stop_gradient", "constant")
-def same(inputs: Tensors) -> list[Shape]:
-    return [inputs[0].sizes]
+def same(inputs: Tensors, outputs: Tensors) -> list[Shape]:
+    """A second output of dropout says what was kept."""
+    return [inputs[0].sizes] * len(outputs)
 
 
 @entered(False, "copy", "cast", "contiguous", "flip", "roll", "mask", "triangle", "reverse")
@@ -238,7 +239,8 @@ def crop(inputs: Tensors, axis: int = 2, size: Any = None, axes: Any = None) -> 
     target = tuple(size) if size is not None else inputs[1].sizes[axis:]
     if axes is not None:
         kept = {a % len(shape) for a in axes}
-        axis, target = 0, tuple((inputs[1].sizes if i in kept else shape)[i] for i in range(len(shape)))
+        axis, like = 0, inputs[1].sizes
+        target = tuple(like[i] if i in kept else size for i, size in enumerate(shape))
     for i, (whole, part) in enumerate(zip(shape[axis:], target)):
         if isinstance(whole, int) and isinstance(part, int) and part > whole:
             raise ShapeMismatch(f"axis {axis + i} of size {whole} cannot be cropped to {part}")

@@ -28,30 +28,37 @@ def batch_norm(n: Dim, c: Dim, x: Shape, weight: int, bias: int) -> Counts:
     return Counts(add=size + c + size * bias, sqrt=c, div=size, mul=size * weight)
 
 
-@op("batch_norm_train", "n c *x, weight?: c, bias?: c -> n c *x")
+@op("batch_norm_train", "n c *x, weight?: c, bias?: c -> n c *x, c, c, c, c")
 def batch_norm_train(n: Dim, c: Dim, x: Shape, weight: int, bias: int) -> Counts:
-    """With the statistics of the batch itself."""
+    """With the statistics of the batch itself, which may be outputs."""
     return standardize(c, n * prod(x), weight, bias)
 
 
-@op("layer_norm", "*x, weight?: *w, bias?: *w -> *x")
-def layer_norm(x: Shape, weight: int, bias: int, axes: int = 1) -> Counts:
-    """Over the last `axes` axes."""
-    size = prod(x[len(x) - axes :])
-    return standardize(prod(x[: len(x) - axes]), size, weight, bias)
+@op("layer_norm", "*x, weight?: *w, bias?: *w -> *x, *m, *m")
+def layer_norm(x: Shape, weight: int, bias: int, axes: int = 1, axis: Any = None) -> Counts:
+    """Over the last `axes` axes, or those from `axis` on. Mean and deviation may be outputs."""
+    first = start(x, axes, axis)
+    return standardize(prod(x[:first]), prod(x[first:]), weight, bias)
 
 
 @rule("axes", "layer_norm")
-def layer_weight(x: Shape, axes: int = 1) -> dict[str, Any]:
+def layer_weight(x: Shape, axes: int = 1, axis: Any = None) -> dict[str, Any]:
     """The weight and the bias have the axes that are normalised."""
-    return {"w": x[len(x) - axes :]}
+    first = start(x, axes, axis)
+    return {"w": x[first:], "m": (*x[:first], *(1 for _ in x[first:]))}
 
 
 @op("rms_norm", "*x, weight?: *_ -> *x")
-def rms_norm(x: Shape, weight: int, axes: int = 1) -> Counts:
-    """x / sqrt(mean(x²) + eps) over the last `axes` axes, then weight."""
-    size = prod(x[len(x) - axes :])
-    return standardize(prod(x[: len(x) - axes]), size, weight, 0, centre=0)
+def rms_norm(x: Shape, weight: int, axes: int = 1, axis: Any = None) -> Counts:
+    """x / sqrt(mean(x²) + eps) over the last `axes` axes, or those from `axis` on, then weight."""
+    first = start(x, axes, axis)
+    return standardize(prod(x[:first]), prod(x[first:]), weight, 0, centre=0)
+
+
+def start(x: Shape, axes: int, axis: Any) -> int:
+    """The first axis that is normalised."""
+    first = len(x) - axes if axis is None else axis
+    return first + len(x) if first < 0 else first
 
 
 @op("group_norm", "n c *x, weight?: *_, bias?: *_ -> n c *x")
@@ -126,6 +133,13 @@ def rest(x: Shape, axis: int, onward: Any) -> Any:
     return prod(x[:axis]) if onward else prod(x[:axis]) * prod(x[axis + 1 :])
 
 
-@rule("shape", "softmax", "log_softmax", "mean_variance_norm")
+@op("hardmax")
+def hardmax(inputs: tuple[Tensor, ...], axis: int = -1, onward: Any = False) -> Counts:
+    """1 for the greatest along an axis, or along all from it `onward`, 0 for the rest."""
+    x = inputs[0].sizes
+    return Counts(cmp=prod(x) - rest(x, axis, onward))
+
+
+@rule("shape", "hardmax", "softmax", "log_softmax", "mean_variance_norm")
 def same_shape(inputs: tuple[Tensor, ...]) -> list[Shape]:
     return [inputs[0].sizes]

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable
+from functools import reduce
 from typing import Any
 
+from flopwise import dims
 from flopwise.counts import Counts
 from flopwise.dims import Dim, prod
 from flopwise.graph import Shape, Tensor
@@ -127,6 +129,16 @@ POINTWISE: dict[str, Callable[..., Any]] = {
     "gelu": lambda x: 0.5 * x * (1 + erf(x / 1.41)),
     "gelu_tanh": lambda x: 0.5 * x * (1 + tanh(0.8 * (x + 0.04 * (x * x * x)))),
     "quick_gelu": lambda x: x * sigmoid(1.7 * x),
+    # activations of Darknet
+    "ramp": lambda x: x * less(0, x) + 0.1 * x,
+    "loggy": lambda x: 2 / (1 + exp(-x)) - 1,
+    "plse": lambda x: where(
+        less(x, -4), 0.01 * (x + 4), where(less(4, x), 0.01 * (x - 4) + 1, 0.125 * x + 0.5)
+    ),
+    "leaky_hard_tanh": lambda x: where(
+        less(x, 0), 0.001 * x, where(less(1, x), 0.001 * (x - 1) + 1, x)
+    ),
+    "hard_mish": lambda x: where(less(0, x), x, where(less(-2, x), x * x / 2 + x, 0)),
     # quantisation
     "quantize": quantize,
     "dequantize": lambda x, scale, zero: (x - zero) * scale,
@@ -149,12 +161,20 @@ def per_element(name: str) -> Counts:
 
 
 def _enter(name: str, arity: int) -> None:
-    @op(name, dtype="bool" if name in BOOLEAN else "")
-    def pointwise(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Counts:
+    @op(name, dtype="bool" if name in BOOLEAN else 1 if name == "where" else "")
+    def pointwise(
+        inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], overlap: bool = False
+    ) -> Counts:
         folded = max(len(inputs) - 1, 1) if arity == 2 else 1
-        return outputs[0].size * folded * per_element(name)
+        elements = common(*inputs) if overlap else outputs[0].size
+        return elements * folded * per_element(name)
 
     pointwise.__doc__ = f"Per output element: {inspect.getdoc(POINTWISE[name]) or name}."
+
+
+def common(*operands: Tensor) -> Dim:
+    """The elements that all operands have; Darknet's shortcuts add maps of unlike sizes."""
+    return prod(reduce(dims.minimum, sizes) for sizes in zip(*(t.sizes for t in operands)))
 
 
 @rule("shape")

@@ -188,12 +188,14 @@ REDUCTIONS = (
 
 @rule("shape", *REDUCTIONS)
 def reduced_shape(
-    inputs: tuple[Tensor, ...], axes: Any = None, keep: bool = True, exclude: bool = False
-) -> list[Shape]:
-    """`axes` None reduces all; a second operand may hold them. `exclude` keeps just those."""
+    inputs: tuple[Tensor, ...], axes: Any = None, keep: bool = True, exclude: bool = False,
+    none_is_all: bool = False,
+) -> list[Shape]:  # fmt: skip
+    """`axes` None reduces all; a second operand may hold them, and be empty, which in ONNX
+    means all (`none_is_all`). `exclude` keeps just those."""
     shape = inputs[0].sizes
     if axes is None and len(inputs) > 1 and inputs[1] is not None:
-        axes = constant(inputs, 1)
+        axes = constant(inputs, 1) or (None if none_is_all else [])
     gone = {a % len(shape) for a in axes} if axes is not None and shape else {*range(len(shape))}
     gone = {*range(len(shape))} - gone if exclude else gone
     kept = [1 if i in gone else s for i, s in enumerate(shape) if keep or i not in gone]
@@ -201,17 +203,23 @@ def reduced_shape(
 
 
 @op("cumsum")
-def cumsum(inputs: tuple[Tensor, ...], axis: int = 0) -> Counts:
-    """One addition per element but the first along the axis."""
-    size, along = inputs[0].size, inputs[0].sizes[axis]
+def cumsum(inputs: tuple[Tensor, ...], axis: Any = None) -> Counts:
+    """One addition per element but the first along the axis (the second operand, unless given)."""
+    size, along = inputs[0].size, _along(inputs, axis)
     return Counts(add=size - size // along)
 
 
 @op("cumprod")
-def cumprod(inputs: tuple[Tensor, ...], axis: int = 0) -> Counts:
+def cumprod(inputs: tuple[Tensor, ...], axis: Any = None) -> Counts:
     """One multiplication per element but the first along the axis."""
-    size, along = inputs[0].size, inputs[0].sizes[axis]
+    size, along = inputs[0].size, _along(inputs, axis)
     return Counts(mul=size - size // along)
+
+
+def _along(inputs: tuple[Tensor, ...], axis: Any) -> Dim:
+    if axis is None and len(inputs) > 1:
+        axis = constant(inputs, 1)[0]
+    return inputs[0].sizes[axis or 0] if inputs[0].sizes else 1
 
 
 @rule("shape", "cumsum", "cumprod")

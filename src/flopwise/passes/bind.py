@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import Any
 
+from flopwise import dims
+from flopwise.dims import Expr, symbol
 from flopwise.errors import UnknownName, UnknownSize, nearest
 from flopwise.frontends import Request
 from flopwise.graph import BITS, Graph, Node, Shape, Tensor
@@ -16,12 +20,16 @@ def bind(graph: Graph, request: Request) -> Graph:
     A shape may also be given to a tensor inside the graph, past an unknown operator.
     Raises UnknownSize, naming the option to give, and UnknownName.
     """
+    if graph.traced:
+        return cast(graph, request.dtype) if request.dtype else graph
     wanted = _named(graph, request)
     inner = {t.name for n in graph.nodes for t in n.outputs}
     for name in wanted:
         if name not in inner and name not in {t.name for t in graph.inputs}:
             raise UnknownName(f"no input '{name}'; {nearest(name, [t.name for t in graph.inputs])}")
-    inputs = tuple(_input(t, wanted.get(t.name), request) for t in graph.inputs)
+    everywhere = not any(map(_free, graph.inputs))
+    graph = _stated(graph, wanted, solve(graph.inputs, wanted, request.batch))
+    inputs = tuple(_input(t, wanted.get(t.name), request.batch, everywhere) for t in graph.inputs)
     nodes = (
         tuple(_outputs(n, wanted) for n in graph.nodes) if wanted.keys() & inner else graph.nodes
     )
@@ -41,7 +49,50 @@ def _named(graph: Graph, request: Request) -> dict[str, Shape]:
     return wanted
 
 
-def _input(tensor: Tensor, shape: Shape | None, request: Request) -> Tensor:
+def solve(inputs: Sequence[Tensor], wanted: Mapping[str, Any], batch: Any) -> dict[str, Any]:
+    """The symbols that given shapes, and the batch, give a size to. Raises UnknownSize."""
+    sizes: dict[str, Any] = {}
+    for tensor in inputs:
+        if tensor.name not in wanted and batch is not None and _free(tensor):
+            wanted = {**wanted, tensor.name: (batch, *(tensor.shape or ())[1:])}
+        for axis, size in zip(tensor.shape or (), wanted.get(tensor.name, ())):
+            name = str(axis)
+            if axis == size or axis != symbol(name):
+                continue  # only a lone symbol can be solved for
+            if sizes.setdefault(name, size) != size:
+                raise UnknownSize(
+                    f"input '{tensor.name}': '{name}' is given as both {sizes[name]} and {size}"
+                )
+    return sizes
+
+
+def _free(tensor: Tensor) -> bool:
+    """Whether the first axis is a symbol."""
+    return bool(tensor.shape) and isinstance(tensor.shape[0], Expr)  # type: ignore[index]
+
+
+def _stated(graph: Graph, wanted: Mapping[str, Shape], sizes: dict[str, Any]) -> Graph:
+    """The shapes that the file states, at the sizes that are given. Where the user gives
+    another number than the file, what it states of tensors inside holds no longer."""
+    given = [(t.shape, wanted[t.name]) for t in graph.inputs if t.name in wanted]
+    other = any(
+        isinstance(a, int) and a != b for old, new in given if old for a, b in zip(old, new)
+    )
+    if not sizes and not other:
+        return graph
+    inputs = tuple(
+        t if t.name in wanted or not t.shape
+        else replace(t, shape=tuple(dims.at(a, sizes) for a in t.shape)) for t in graph.inputs
+    )  # fmt: skip
+    declared = {} if other else {
+        name: tuple(dims.at(a, sizes) for a in shape) for name, shape in graph.declared.items()
+    }  # fmt: skip
+    return replace(graph, inputs=inputs, declared=declared)
+
+
+def _input(tensor: Tensor, shape: Shape | None, batch: Any, everywhere: bool) -> Tensor:
+    """One input at the shape given. The batch goes to first axes that are open, or, where
+    none of the inputs has a symbol there, to `everywhere`."""
     if shape is not None:
         if tensor.shape == () and len(shape) == 1:
             import numpy
@@ -53,8 +104,9 @@ def _input(tensor: Tensor, shape: Shape | None, request: Request) -> Tensor:
                 f"{show(tensor.shape)}; {show(shape)} given"
             )
         tensor = replace(tensor, shape=tuple(shape))
-    if request.batch is not None and tensor.shape and (shape is None or tensor.shape[0] is None):
-        tensor = replace(tensor, shape=(request.batch, *tensor.shape[1:]))
+    first = tensor.shape[0] if tensor.shape else 0
+    if batch is not None and tensor.shape and (first is None or (everywhere and shape is None)):
+        tensor = replace(tensor, shape=(batch, *tensor.shape[1:]))
     if not tensor.known:
         known = "x".join("?" if s is None else str(s) for s in tensor.shape or ()) or "?"
         raise UnknownSize(

@@ -5,14 +5,18 @@
 values; the body takes the iteration, the condition and the carried values, and gives the
 condition, the carried values, then values that are stacked over the iterations.
 `scan`: inputs are the carried values, then sequences; `scans` is the number of the latter,
-`axes` their axes of time, `out_axes` those of the stacked results. The body takes the
-carried values and one slice of each sequence.
+`axes` their axes of time, `out_axes` those of the stacked results; `batched`: each sample
+runs through it alone. The body takes the carried values and one slice of each sequence.
+`map`: the body on each element of its operands, of which `sequences` says which are such.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections import ChainMap
+from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import replace
+
+import numpy
 
 from flopwise import ops
 from flopwise.counts import Counts
@@ -20,7 +24,7 @@ from flopwise.dims import Dim, symbol, symbols
 from flopwise.errors import ShapeMismatch
 from flopwise.graph import Graph, Node, Tensor
 
-Known = dict[str, Tensor]
+Known = MutableMapping[str, Tensor]
 Walk = Callable[[Graph, Known], Graph]
 
 FOREVER = 2**31 - 1  # what exporters write for "until the condition says so"
@@ -28,10 +32,12 @@ UNROLLED = 100_000  # nodes at most, where shapes change from one iteration to t
 
 
 def control(node: Node, known: Known, walk: Walk) -> Node:
-    """A node whose sub-graphs are inferred; its outputs follow from theirs."""
+    """A node whose sub-graphs are inferred; its outputs follow from theirs. What one iteration
+    makes is not seen by the next but through its outputs."""
     if "branches" in node.attrs:
         return _branch(node, known, walk)
-    return _scan(node, known, walk) if node.op == "scan" else _loop(node, known, walk)
+    kinds = {"scan": _scan, "map": _map}
+    return kinds.get(node.op, _loop)(node, known, walk)
 
 
 def notes(graph: Graph) -> tuple[str, ...]:
@@ -114,17 +120,43 @@ def _scan(node: Node, known: Known, walk: Walk) -> Node:
     body: Graph = node.attrs["body"]
     scans = node.attrs["scans"]
     carried, sequences = node.inputs[: len(node.inputs) - scans], node.inputs[-scans:]
-    axes = node.attrs.get("axes") or (0,) * scans
+    batched = int(bool(node.attrs.get("batched")))  # an axis of the batch comes first
+    axes = node.attrs.get("axes") or (batched,) * scans
     if not all(t is not None and t.known for t in sequences):
         return node
     slices = [_slice(t, a) for t, a in zip(sequences, axes) if t is not None]
     trips = sequences[0].sizes[axes[0]]  # type: ignore[union-attr]
     attrs, start = dict(node.attrs), [*carried, *slices]
+    if batched:
+        samples = start[-1].sizes[0] if start[-1] is not None else 1
+        start = [t and _slice(t, 0) for t in start]
     attrs["body"], attrs["repeat"], final = _iterate(body, start, 0, 0, trips, known, walk)
     count = len(carried)
     out_axes = node.attrs.get("out_axes") or (0,) * (len(final) - count)
-    stacked = [_stacked(t, trips, a) for t, a in zip(final[count:], out_axes)]
-    return replace(node, attrs=attrs, outputs=_like(node.outputs, [*final[:count], *stacked]))
+    made = [*final[:count], *(_stacked(t, trips, a) for t, a in zip(final[count:], out_axes))]
+    if batched:
+        attrs["repeat"] = attrs["repeat"] * samples
+        made = [_stacked(t, samples, 0) for t in made]
+    return replace(node, attrs=attrs, outputs=_like(node.outputs, made))
+
+
+def _map(node: Node, known: Known, walk: Walk) -> Node:
+    """The body on each element of the first sequence; tensors that are no sequences, and
+    sequences of another rank than the body asks for, go to it whole."""
+    body: Graph = node.attrs["body"]
+    first = node.inputs[0]
+    if first is None or not first.known:
+        return node
+    sequences = node.attrs.get("sequences", (True,) * len(node.inputs))
+    start = [
+        _slice(t, 0) if t is not None and t.known and s else t
+        for t, s in zip(node.inputs, sequences)
+    ]
+    trips, attrs = first.sizes[0], dict(node.attrs)
+    inferred = walk(_entered(body, start), ChainMap({}, known))
+    attrs["body"], attrs["repeat"] = inferred, trips
+    made = [_stacked(t, trips, 0) for t in inferred.outputs]
+    return replace(node, attrs=attrs, outputs=_like(node.outputs, made))
 
 
 def _iterate(
@@ -138,25 +170,38 @@ def _iterate(
     that change are left open, and what depends on them is listed, not counted.
     """
     carried = min(len(start), len(body.inputs)) - first
-    inferred = walk(_entered(body, start), known)
+    inferred = walk(_entered(body, start), ChainMap({}, known))
     state = inferred.outputs[skip : skip + carried]
-    if _same(start[first:], state) or trips in (0, 1):
+    settled = _same(start[first:], state) and all(t.known for t in inferred.outputs)
+    if settled or trips in (0, 1):
         return inferred, trips, inferred.outputs[skip:]
-    if not isinstance(trips, int) or trips * max(len(body.nodes), 1) > UNROLLED:
-        loose = [_open(a, b) for a, b in zip(start[first:], state)]
-        inferred = walk(_entered(body, [*start[:first], *loose]), known)
-        return inferred, trips, inferred.outputs[skip:]
-    nodes = [*inferred.nodes]
-    for _ in range(1, trips):
-        inferred = walk(_entered(body, [*start[:first], *inferred.outputs[skip:]]), known)
+    if isinstance(trips, int) and trips * max(len(body.nodes), 1) <= UNROLLED:
+        return _unrolled(body, start, first, skip, trips, known, walk)
+    loose = [_open(a, b) for a, b in zip(start[first:], state)]
+    inferred = walk(_entered(body, [*start[:first], *loose]), ChainMap({}, known))
+    return inferred, trips, inferred.outputs[skip:]
+
+
+def _unrolled(
+    body: Graph, start: Sequence[Tensor | None], first: int, skip: int, trips: int, known: Known,
+    walk: Walk,
+) -> tuple[Graph, Dim, Sequence[Tensor]]:  # fmt: skip
+    """All iterations one after another, each with its number and with values as they are."""
+    nodes: list[Node] = []
+    state, inferred = list(start[first:]), body
+    for i in range(trips):
+        count = [replace(t, value=numpy.array(i, dtype=object)) for t in start[:first] if t]
+        values = [*count[:1], *start[1:first], *state]
+        inferred = walk(_entered(body, values, settled=True), ChainMap({}, known))
         nodes += inferred.nodes
+        state = [*inferred.outputs[skip:]]
     return replace(inferred, nodes=tuple(nodes)), 1, inferred.outputs[skip:]
 
 
-def _entered(body: Graph, values: Sequence[Tensor | None]) -> Graph:
+def _entered(body: Graph, values: Sequence[Tensor | None], settled: bool = False) -> Graph:
     """The body with the shapes of what enters it; values change as it runs, unless they
-    are handed on as they are."""
-    kept = {t.name for t in body.outputs}
+    are handed on as they are, or are those of this very iteration (`settled`)."""
+    kept = {t.name for t in (body.inputs if settled else body.outputs)}
     inputs = tuple(
         replace(t, shape=v.shape, dtype=v.dtype, value=v.value if t.name in kept else None)
         if v is not None else t

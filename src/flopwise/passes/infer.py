@@ -7,17 +7,17 @@ convolution whose input has just become known) are filled in by the same rule.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, MutableMapping, Sequence
 from dataclasses import replace
 from typing import Any
 
 from flopwise import ops
 from flopwise.errors import FlopwiseError, ShapeMismatch, UnknownValue
-from flopwise.graph import Graph, Node, Tensor
+from flopwise.graph import Graph, Node, Shape, Tensor
 from flopwise.ops import Op
 from flopwise.passes.control import control, notes
 
-Known = dict[str, Tensor]
+Known = MutableMapping[str, Tensor]
 
 
 def infer(graph: Graph) -> Graph:
@@ -32,12 +32,12 @@ def infer(graph: Graph) -> Graph:
 def _walk(graph: Graph, known: Known) -> Graph:
     """One graph; inside another, `known` holds what is around it."""
     known.update((t.name, t) for t in graph.inputs)
-    nodes = tuple(_infer_node(node, known) for node in graph.nodes)
+    nodes = tuple(_infer_node(node, known, graph.declared) for node in graph.nodes)
     outputs = tuple(known.get(t.name, t) for t in graph.outputs)
     return replace(graph, nodes=nodes, outputs=outputs)
 
 
-def _infer_node(node: Node, known: Known) -> Node:
+def _infer_node(node: Node, known: Known, declared: Mapping[str, Shape]) -> Node:
     inputs = tuple(t and known.get(t.name, t) for t in node.inputs)
     outputs = tuple(known.get(t.name, t) for t in node.outputs)
     node = replace(node, inputs=inputs, outputs=outputs)
@@ -50,8 +50,16 @@ def _infer_node(node: Node, known: Known) -> Node:
             raise type(error)(f"{node}: {error}") from None
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise ShapeMismatch(f"{node}: operands do not fit ({error})") from None
+    if declared and not all(t.known for t in node.outputs):
+        outputs = tuple(t if t.known else _stated(t, declared) for t in node.outputs)
+        node = replace(node, outputs=outputs)
     known.update((t.name, t) for t in (*node.inputs, *node.outputs) if t is not None)
     return node
+
+
+def _stated(tensor: Tensor, declared: Mapping[str, Shape]) -> Tensor:
+    """The shape that the file states: it is data, which no rule can tell."""
+    return replace(tensor, shape=declared.get(tensor.name, tensor.shape))
 
 
 def _shape_or_open(node: Node, entry: Op) -> Node:
@@ -109,10 +117,16 @@ def _shaped(
 
 
 def _dtypes(node: Node, entry: Op) -> tuple[str, ...]:
-    """Of the outputs: as the node says, as the operator has it, or that of the data."""
-    first = next((t for t in node.inputs if t is not None), None)
-    dtype = node.attrs.get("dtype") or entry.dtype or (first.dtype if first is not None else "")
-    return dtype if isinstance(dtype, tuple) else (dtype,) * len(node.outputs)
+    """Of the outputs: as the node says (`dtype`, or `dtype_like` an operand), as the operator
+    has it, or that of the data."""
+    like = node.attrs.get("dtype_like", entry.dtype if isinstance(entry.dtype, int) else None)
+    places = range(len(node.inputs)) if like is None else (like,)
+    first = next((t.dtype for i in places if (t := node.inputs[i]) is not None), "")
+    dtype = (
+        node.attrs.get("dtype") or (entry.dtype if isinstance(entry.dtype, str) else "") or first
+    )
+    several = dtype if isinstance(dtype, tuple) else (dtype,) * len(node.outputs)
+    return tuple(d or first for d in several)
 
 
 def _fold(node: Node, entry: Op) -> Node:

@@ -13,10 +13,17 @@ SUFFIXES = (".onnx",)
 
 TABLES = (
     "arithmetic",
+    "attention",
     "control",
+    "indexing",
     "layers",
     "movement",
+    "normalization",
+    "quantized",
     "recurrent",
+    "sequences",
+    "signal",
+    "training",
     "vision",
 )  # each enters its operators
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from flopwise.frontends.onnx.native import Native, lowers, same_meaning
 from flopwise.graph import Tensor
 
@@ -16,7 +14,7 @@ same_meaning({
     "Greater": "greater", "GreaterOrEqual": "greater_equal", "HardSigmoid": "hard_sigmoid",
     "HardSwish": "hard_swish", "IsInf": "isinf", "IsNaN": "isnan", "LeakyRelu": "leaky_relu",
     "Less": "less", "LessOrEqual": "less_equal", "Log": "log", "Max": "max", "Min": "min",
-    "Mish": "mish", "Mod": "mod", "Neg": "neg", "Not": "not", "Or": "or",
+    "Mish": "mish", "Neg": "neg", "Not": "not", "Or": "or",
     "Reciprocal": "reciprocal", "Relu": "relu", "Round": "round", "Selu": "selu",
     "Sigmoid": "sigmoid", "Sign": "sign", "Sin": "sin", "Sinh": "sinh", "Softplus": "softplus",
     "Softsign": "softsign", "Sqrt": "sqrt", "Sum": "add", "Tan": "tan", "Tanh": "tanh",
@@ -28,6 +26,11 @@ same_meaning({
 def arithmetic(n: Native) -> None:
     """Before version 7 the second operand was laid along a named axis of the first."""
     n.emit(n.op.lower(), *n.inputs, like=0 if n.version < 7 else None)
+
+
+@lowers("Mod")
+def mod(n: Native) -> None:
+    n.emit("mod", *n.inputs, fmod=bool(n.integer("fmod")))
 
 
 POWERS = {2: "square", 0.5: "sqrt", -1: "reciprocal", -0.5: "rsqrt", 1: "identity"}
@@ -77,35 +80,48 @@ def scalar(n: Native, value: float) -> Tensor:
 REDUCTIONS = {
     "ReduceL1": "reduce_l1", "ReduceL2": "reduce_l2", "ReduceLogSum": "reduce_log_sum",
     "ReduceLogSumExp": "reduce_log_sum_exp", "ReduceMax": "reduce_max",
-    "ReduceMean": "reduce_mean", "ReduceMin": "reduce_max", "ReduceProd": "reduce_prod",
+    "ReduceMean": "reduce_mean", "ReduceMin": "reduce_min", "ReduceProd": "reduce_prod",
     "ReduceSum": "reduce_sum", "ReduceSumSquare": "reduce_sum_square",
 }  # fmt: skip
 
 
 @lowers(*REDUCTIONS)
 def reduction(n: Native) -> None:
-    """Axes are an attribute in old versions, an operand in new ones; none means all."""
-    axes = n.input(1)
-    attrs: dict[str, Any] = {"keep": n.integer("keepdims", 1) == 1}
-    listed = n.integers("axes")
-    if listed is None and axes is not None and axes.value is not None:
-        listed = tuple(axes.value.ravel().tolist())
-    if not listed and (listed is not None or axes is None):
-        if n.integer("noop_with_empty_axes"):
-            n.emit("identity", n.given(0))
-            return
-    elif listed:
-        attrs["axes"] = listed
-    n.emit(REDUCTIONS[n.op], *n.inputs[: 1 if listed or axes is None else 2], **attrs)
-
-
-@lowers("ArgMax", "ArgMin")
-def argmax(n: Native) -> None:
+    """Axes are an attribute in old versions, an operand in new ones; none means all, or
+    nothing where the node says so."""
+    axes, operand, nothing = n.integers("axes"), n.input(1), n.integer("noop_with_empty_axes")
+    none = operand is None or (operand.value is not None and operand.value.size == 0)
+    if nothing and not axes and none:
+        n.emit("identity", n.given(0))
+        return
     keep = n.integer("keepdims", 1) == 1
-    n.emit("argmax", n.given(0), axes=(n.integer("axis"),), keep=keep)
+    n.emit(REDUCTIONS[n.op], *n.inputs, axes=axes or None, keep=keep, none_is_all=not nothing)
 
 
 @lowers("CumSum", "CumProd")
 def running(n: Native) -> None:
-    axis = n.given(1).value
-    n.emit(n.op.lower(), n.given(0), axis=None if axis is None else int(axis.ravel()[0]))
+    exclusive, reverse = bool(n.integer("exclusive")), bool(n.integer("reverse"))
+    n.emit(n.op.lower(), *n.inputs, exclusive=exclusive, reverse=reverse)
+
+
+@lowers("Gelu")
+def gelu(n: Native) -> None:
+    tanh = n.text("approximate", "none") == "tanh"
+    n.emit("gelu_tanh" if tanh else "gelu", n.given(0))
+
+
+@lowers("Swish")
+def swish(n: Native) -> None:
+    n.emit("silu" if n.real("alpha", 1.0) == 1 else "quick_gelu", n.given(0))
+
+
+@lowers("SwiGLU")
+def swiglu(n: Native) -> None:
+    """The swish of one operand times the other."""
+    op = "silu" if n.real("alpha", 1.0) == 1 else "quick_gelu"
+    n.emit("mul", n.emit(op, n.given(0), part="swish"), n.given(1))
+
+
+@lowers("Shrink")
+def shrink(n: Native) -> None:
+    n.emit("softshrink" if n.real("bias") else "hardshrink", n.given(0))

@@ -10,7 +10,6 @@ from flopwise.frontends.onnx.native import Native, lowers, same_meaning
 same_meaning({
     "MatMul": "matmul", "GlobalAveragePool": "global_avg_pool",
     "GlobalMaxPool": "global_max_pool", "GlobalLpPool": "global_lp_pool",
-    "InstanceNormalization": "instance_norm",
 })  # fmt: skip
 
 
@@ -72,25 +71,15 @@ def gemm(n: Native) -> None:
 def pool(n: Native) -> None:
     op = {"MaxPool": "max_pool", "AveragePool": "avg_pool", "LpPool": "lp_pool"}[n.op]
     ceil = bool(n.integer("ceil_mode"))
-    n.emit(op, n.given(0), k=n.integers("kernel_shape"), ceil=ceil, **window(n))
+    k = n.integers("kernel_shape")
+    n.emit(op, n.given(0), k=k, ceil=ceil, dtype=("", "int64"), **window(n))
 
 
-@lowers("BatchNormalization")
-def batch_norm(n: Native) -> None:
-    x, weight, bias, mean, variance = (n.given(i) for i in range(5))
-    n.emit("batch_norm", x, mean, variance, weight, bias)
+@lowers("Einsum")
+def einsum(n: Native) -> None:
+    n.emit("einsum", *n.inputs, equation=n.text("equation"))
 
 
-@lowers("LRN")
-def lrn(n: Native) -> None:
-    n.emit("lrn", n.given(0), size=n.integer("size"))
-
-
-@lowers("Softmax", "LogSoftmax")
-def softmax(n: Native) -> None:
-    """Before version 13, over all axes from `axis` on at once."""
-    op = {"Softmax": "softmax", "LogSoftmax": "log_softmax"}[n.op]
-    if n.version < 13:
-        n.emit(op, n.given(0), axis=n.integer("axis", 1), onward=True)
-    else:
-        n.emit(op, n.given(0), axis=n.integer("axis", -1))
+@lowers("Det")
+def determinant(n: Native) -> None:
+    n.emit("determinant", n.given(0))

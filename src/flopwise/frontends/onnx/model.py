@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cached_property
 from typing import Any
 
 from flopwise.errors import UnreadableModel
 from flopwise.frontends.onnx.native import LOWERINGS, Native
+from flopwise.frontends.onnx.schema import VALUE
 from flopwise.frontends.onnx.tensors import sparse, stored, typed
-from flopwise.frontends.wire import Message, Wire
-from flopwise.graph import Graph, Node, Tensor
+from flopwise.frontends.wire import Message, Span, Wire
+from flopwise.graph import Graph, Node, Shape, Tensor
 
 LARGEST = 1_000_000  # nodes; functions that call functions could make any number
 
@@ -137,6 +139,16 @@ class Block:
         block = Block(self.model, self)
         return block.graph(message, name)
 
+    def inline(self, message: Message, actual: Sequence[Tensor]) -> list[Tensor]:
+        """A graph whose nodes become nodes of this block; the tensors that it gives."""
+        body = Block(self.model, self)
+        body.constants(message)
+        body.nodes = self.nodes
+        formal = [value.get("name", "") for value in message.get("input", ())]
+        body.values.update(zip(formal, actual))
+        body.lower(message.get("node", []))
+        return [body.output(value.get("name", "")) for value in message.get("output", ())]
+
     def graph(self, message: Message, name: str) -> Graph:
         """Lower a whole GraphProto."""
         self.constants(message)
@@ -147,16 +159,49 @@ class Block:
                 self.values[label] = typed(self.model.unique(label), value.get("type", {}), "input")
                 inputs.append(self.values[label])
         self.lower(message.get("node", []))
-        made = [self._output(value.get("name", "")) for value in message.get("output", ())]
+        made = [self.output(value.get("name", "")) for value in message.get("output", ())]
         used = {t.name for n in self.nodes for t in n.inputs if t is not None}
         spare = [t for t in self.values.values() if t and t.role == "weight" and t.name not in used]
-        return Graph(tuple(inputs), tuple(made), tuple(self.nodes), name, "onnx", tuple(spare))
+        declared = Declared(self, message.get("value_info", []), message.get("output", []))
+        return Graph(
+            tuple(inputs), tuple(made), tuple(self.nodes), name, "onnx", tuple(spare),
+            declared=declared,
+        )  # fmt: skip
 
-    def _output(self, name: str) -> Tensor:
+    def output(self, name: str) -> Tensor:
         try:
             return self.find(name) or Tensor("")
         except UnreadableModel:
             raise UnreadableModel(f"nothing makes the output '{name}'") from None
+
+
+class Declared(Mapping[str, Shape]):
+    """The shapes that a graph states of its values, read when first asked for: most files
+    state thousands, and few are needed."""
+
+    def __init__(self, block: Block, spans: list[Span], outputs: list[Message]) -> None:
+        self.block, self.spans, self.outputs = block, spans, outputs
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """Complete shapes by the name that the tensor has in our graph."""
+        wire, found = self.block.wire, {}
+        values = (wire.read(VALUE, a, b, 0) for a, b in self.spans)
+        for value in (*self.outputs, *values):
+            tensor = self.block.values.get(value.get("name", ""))
+            stated = typed("", value.get("type", {}))
+            if tensor is not None and stated.shape is not None and stated.known:
+                found[tensor.name] = stated.sizes
+        return found
+
+    def __getitem__(self, name: str) -> Shape:
+        return self.shapes[name]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.shapes)
+
+    def __len__(self) -> int:
+        return len(self.spans) + len(self.outputs)
 
 
 def lower(wire: Wire, message: Message, stem: str) -> Graph:

@@ -10,9 +10,15 @@ from flopwise.frontends.onnx.tensors import DTYPES, constant, sparse
 from flopwise.graph import Tensor
 
 same_meaning({
-    "Identity": "identity", "Expand": "expand", "Tile": "tile", "Size": "size_of",
+    "Identity": "identity", "Expand": "expand", "Size": "size_of",
     "Range": "range",
 })  # fmt: skip
+
+
+DTYPE_NAMES = {
+    "FLOAT": "float32", "DOUBLE": "float64", "FLOAT16": "float16", "BOOL": "bool",
+    **{name.upper(): name for name in DTYPES.values() if name[:3] in ("int", "uin")},
+}  # fmt: skip
 
 
 @lowers("Constant")
@@ -56,12 +62,25 @@ def constant_of_shape(n: Native) -> None:
 
 @lowers("Cast")
 def cast(n: Native) -> None:
-    n.emit("cast", n.given(0), dtype=DTYPES[n.integer("to")])
+    """Version 1 named the type in text."""
+    dtype = DTYPE_NAMES.get(n.text("to")) if n.version < 6 else n.dtype("to")
+    n.emit("cast", n.given(0), dtype=dtype)
+
+
+@lowers("CastLike")
+def cast_like(n: Native) -> None:
+    n.emit("cast", *n.inputs, dtype_like=1)
+
+
+@lowers("BitCast")
+def bit_cast(n: Native) -> None:
+    n.emit("identity", n.given(0), dtype=n.dtype("to"))
 
 
 @lowers("Dropout")
 def dropout(n: Native) -> None:
-    n.emit("dropout", n.given(0), outputs=n.outputs[:1])
+    """A mask, where there is one, tells what is kept."""
+    n.emit("dropout", n.given(0), dtype=("", "bool"))
 
 
 @lowers("Shape")
@@ -105,11 +124,6 @@ def slice_(n: Native) -> None:
     names = ("starts", "ends", "axes")
     starts, ends, axes = map(n.integers, names)
     n.emit("slice", *n.inputs, starts=starts, ends=ends, axes=axes)
-
-
-@lowers("Gather")
-def gather(n: Native) -> None:
-    n.emit("gather", *n.inputs, axis=n.integer("axis"))
 
 
 @lowers("Pad")

@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from flopwise.errors import UnreadableModel
-from flopwise.frontends.onnx.tensors import stored, texts
+from flopwise.frontends.onnx.tensors import dtype_of, stored, texts
 from flopwise.frontends.wire import Message
 from flopwise.graph import Node, Tensor
 
@@ -98,6 +98,10 @@ class Native:
         spans = self.attrs.get(name, {}).get("strings", [])
         return texts(self.block.wire, spans)
 
+    def dtype(self, name: str = "dtype") -> str | None:
+        """An attribute that names a type, or None."""
+        return dtype_of(self.integer(name)) or None
+
     def tensor(self, name: str) -> Tensor | None:
         """A tensor attribute by its header."""
         message = self.attrs.get(name, {}).get("t")
@@ -122,6 +126,15 @@ class Native:
         node = Node(op, tuple(inputs), tuple(made), given, name, scope, self.origin)
         block.nodes.append(node)
         return made[0] if made else Tensor("")
+
+    def activated(
+        self, activation: str | None, op: str, *inputs: Tensor | None, **attrs: Any
+    ) -> None:
+        """The operator, then one of ours on its result where one is fused to it."""
+        if activation is None:
+            self.emit(op, *inputs, **attrs)
+        else:
+            self.emit(activation, self.emit(op, *inputs, part=op, **attrs))
 
     def alias(self, tensor: Tensor, output: int = 0) -> None:
         """The output is the very tensor given: a constant, say."""

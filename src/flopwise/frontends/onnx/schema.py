@@ -49,7 +49,7 @@ NODE: Schema = {
 }  # fmt: skip
 GRAPH |= {
     1: ("node", [NODE]), 2: ("name", TEXT), 5: ("initializer", [TENSOR]),
-    11: ("input", [VALUE]), 12: ("output", [VALUE]), 13: ("value_info", [VALUE]),
+    11: ("input", [VALUE]), 12: ("output", [VALUE]), 13: ("value_info", SPANS),
     15: ("sparse_initializer", [SPARSE]),
 }  # fmt: skip
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy
 
-from flopwise.dims import Dim
+from flopwise.dims import Dim, symbol
 from flopwise.errors import UnreadableModel
 from flopwise.frontends.wire import Message, Span, Wire
 from flopwise.graph import BITS, Tensor
@@ -118,14 +118,18 @@ def _typed(wire: Wire, message: Message, dtype: str) -> list[Any] | None:
 
 
 def typed(name: str, kind: Message, role: str = "activation") -> Tensor:
-    """A tensor of a TypeProto. Sequences and the like have no shape."""
-    tensor = kind.get("tensor") or kind.get("sparse")
-    if tensor is None:
-        while inner := next((kind[k] for k in ("sequence", "optional", "map") if k in kind), None):
-            kind = inner.get("of", {})
-        tensor = {"elem_type": kind.get("tensor", {}).get("elem_type", 0)}
+    """A tensor of a TypeProto. A sequence is one tensor, whose first axis is its length."""
+    lengths: list[Dim | None] = []
+    while "tensor" not in kind and "sparse" not in kind:
+        if "sequence" in kind:
+            lengths.append(symbol(f"{name}_length"))
+        kind = next((kind[k] for k in ("sequence", "optional", "map") if k in kind), {})
+        if not kind:
+            return Tensor(name, None, "", role)
+        kind = kind.get("of", {})
+    tensor = kind.get("tensor") or kind.get("sparse") or {}
     shape = tensor.get("shape")
-    sizes = None if shape is None else tuple(map(_size, shape.get("dim", ())))
+    sizes = None if shape is None else (*lengths, *map(_size, shape.get("dim", ())))
     return Tensor(name, sizes, dtype_of(tensor.get("elem_type", 0)), role)
 
 

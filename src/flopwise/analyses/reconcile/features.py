@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from flopwise import dims, plugins
@@ -115,6 +115,5 @@ def _tools(profile: Profile) -> dict[str, Any]:
     for name, convention in plugins.load_all("conventions").items():
         if name in ("macs", "flops", "ops"):
             continue
-        values = [r.repeat * convention.read(r.node, r.counts) for r in profile.rows if r.counts]
-        found[name] = sum(values, 0)
+        found[name] = replace(profile, convention=convention).value()
     return found

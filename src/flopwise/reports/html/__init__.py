@@ -14,7 +14,7 @@ from typing import Any
 
 from flopwise.profile import Profile
 from flopwise.reports.card import facts, methods, program, shape, title
-from flopwise.reports.html.data import data
+from flopwise.reports.html.data import contents
 
 SCRIPTS = ("expression", "model", "formats", "charts", "icicle", "table", "details", "page")
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
@@ -29,7 +29,7 @@ def render(profile: Profile, depth: int | None = None, width: int | None = None)
         "subtitle": escape(_subtitle(profile)),
         "methods": escape(methods(profile)),
         "card": "\n".join(f"<dt>{escape(k)}</dt><dd>{escape(v)}</dd>" for k, v in facts(profile)),
-        "data": _embedded(data(profile, depth)),
+        "data": _embedded(contents(profile, depth)),
         "style": _text("page.css"),
         "license": _text("vendor/d3.LICENSE"),
         "d3": _text("vendor/d3.min.js"),

@@ -27,7 +27,7 @@ class Pool(dict[Any, int]):
         return self[key]
 
 
-def data(profile: Profile, depth: int | None = None) -> dict[str, Any]:
+def contents(profile: Profile, depth: int | None = None) -> dict[str, Any]:
     """The profile in every convention that can read it."""
     values, texts, total = Pool(), Pool(), profile.total()
     told = [(p, c) for p in every(profile) if (c := _reading(p, values)) is not None]

@@ -129,3 +129,23 @@ def test_darknet_layers() -> None:
 def test_darknet_counts_one_image() -> None:
     conv = [layer("conv", (n, 3, 8, 8), (4, 3, 3, 3), y=(n, 4, 8, 8)) for n in (1, 7)]
     assert value("darknet", conv[0]) == value("darknet", conv[1])
+
+
+# AlexeyAB's README and the logs of darknet (BFLOPs with pooling and shortcuts), and the tables
+# of pjreddie.com (`darknet ops`), in 10⁹ and as printed.
+PUBLISHED = [
+    ("yolov3", "darknet", "65.9"),
+    ("yolov3-tiny", "darknet", "5.571"),
+    ("yolov4-tiny", "darknet", "6.9"),
+    ("yolov3", "darknet-ops", "65.86"),
+    ("yolov3-tiny", "darknet-ops", "5.56"),
+    ("alexnet", "darknet-ops", "2.27"),
+    ("vgg-16", "darknet-ops", "30.94"),
+]
+
+
+@pytest.mark.parametrize(("stem", "convention", "billions"), PUBLISHED)
+def test_darknet_networks(stem: str, convention: str, billions: str, shared: Path) -> None:
+    count = flopwise.count(shared / f"models/darknet/{stem}.cfg", convention=convention)
+    digits = len(billions.partition(".")[2])
+    assert f"{count.value() / 10**9:.{digits}f}" == billions

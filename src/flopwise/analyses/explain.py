@@ -121,6 +121,7 @@ class Lettered:
 def spell(node: Node, entry: Op) -> tuple[Lettered, dict[str, Dim]]:
     """Put letters in place of sizes; also what each letter stands for."""
     values: dict[str, Dim] = {}
+    plain = Lettered(node, entry, ops.bind(node, entry), node.attrs)
     attrs = {k: _letter(k, v, values) if k in SIZES else v for k, v in node.attrs.items()}
     if ops.layout(node, entry) is None:
         node = _lettered_tensors(node, values)
@@ -140,9 +141,11 @@ def spell(node: Node, entry: Op) -> tuple[Lettered, dict[str, Dim]]:
     }
     values = dict(sorted(values.items(), key=lambda item: rank.get(item[0], len(place))))
     try:
-        lettered.counts()
+        counts = lettered.counts()
     except Exception:  # a formula that needs numbers, say to loop over them
-        return Lettered(node, entry, ops.bind(node, entry), node.attrs), {}
+        counts = None
+    if counts is None:
+        return plain, {}
     return lettered, values
 
 
@@ -219,9 +222,12 @@ def _reading(
 def _formula(what: str, letters: Any, values: Mapping[str, Dim], result: Any) -> Formula:
     is_symbolic = isinstance(letters, Expr)
     text = dims.render(letters, list(values), " · ") if is_symbolic else str(letters)
-    text = text.replace("**2", "²").replace("**3", "³")
     numbers = _LETTER.sub(lambda m: _value(values.get(m[0], m[0])), text)
-    return Formula(what, text, numbers, result)
+    return Formula(what, _raised(text), _raised(numbers), result)
+
+
+def _raised(text: str) -> str:
+    return text.replace("**2", "²").replace("**3", "³")
 
 
 def _value(size: Any) -> str:

@@ -1,9 +1,9 @@
 """Axis names for shapes: `"n c *x, weight: f g *k, bias?: f -> n f *y"`.
 
 Operands are separated by commas, axes by spaces. `*x` is any number of axes, `_` an axis
-that is ignored, a number an axis of that size. An operand may be named, and a name
-ending in `?` marks one that may be absent. The same text unpacks shapes into axes
-and, read backwards, fills shapes from axes.
+that is ignored, a number an axis of that size. Two `*` in one operand are of one rank.
+An operand may be named, and a name ending in `?` marks one that may be absent. The same
+text unpacks shapes into axes and, read backwards, fills shapes from axes.
 """
 
 from __future__ import annotations
@@ -26,14 +26,17 @@ class Operand:
     optional: bool
     axes: tuple[str, ...]
 
-    @property
-    def star(self) -> int | None:
-        """The place of the `*` axes."""
-        return next((i for i, a in enumerate(self.axes) if a.startswith("*")), None)
+    def spread(self, rank: int) -> int | None:
+        """How many axes each `*` stands for in a shape of this rank; None: it does not fit."""
+        stars = sum(a.startswith("*") for a in self.axes)
+        rest = rank - len(self.axes) + stars
+        if rest < 0 or (rest % stars if stars else rest):
+            return None
+        return rest // stars if stars else 0
 
     def takes(self, rank: int) -> bool:
         """Whether a shape of this rank fits."""
-        return rank == len(self.axes) if self.star is None else rank >= len(self.axes) - 1
+        return self.spread(rank) is not None
 
 
 @dataclass(frozen=True)
@@ -70,17 +73,17 @@ class Pattern:
         return bound
 
     def _match(self, operand: Operand, shape: Shape, bound: dict[str, Any]) -> None:
-        axes, star = operand.axes, operand.star
-        if not operand.takes(len(shape)):
-            what = operand.name or f"operand '{' '.join(axes)}'"
+        spread, place = operand.spread(len(shape)), 0
+        if spread is None:
+            what = operand.name or f"operand '{' '.join(operand.axes)}'"
             raise ShapeMismatch(f"{what} of shape {show(shape)} does not fit '{self.text}'")
-        if star is not None:
-            stop = star + len(shape) - len(axes) + 1
-            self._bind(axes[star][1:], shape[star:stop], bound)
-            axes = axes[:star] + axes[star + 1 :]
-            shape = shape[:star] + shape[stop:]
-        for axis, size in zip(axes, shape):
-            self._bind(axis, size, bound)
+        for axis in operand.axes:
+            if axis.startswith("*"):
+                self._bind(axis[1:], shape[place : place + spread], bound)
+                place += spread
+            else:
+                self._bind(axis, shape[place], bound)
+                place += 1
 
     def _bind(self, axis: str, size: Any, bound: dict[str, Any]) -> None:
         if axis == "_":

@@ -139,16 +139,6 @@ POINTWISE: dict[str, Callable[..., Any]] = {
         less(x, 0), 0.001 * x, where(less(1, x), 0.001 * (x - 1) + 1, x)
     ),
     "hard_mish": lambda x: where(less(0, x), x, where(less(-2, x), x * x / 2 + x, 0)),
-    # activations of Darknet
-    "ramp": lambda x: x * less(0, x) + 0.1 * x,
-    "loggy": lambda x: 2 / (1 + exp(-x)) - 1,
-    "plse": lambda x: where(
-        less(x, -4), 0.01 * (x + 4), where(less(4, x), 0.01 * (x - 4) + 1, 0.125 * x + 0.5)
-    ),
-    "leaky_hard_tanh": lambda x: where(
-        less(x, 0), 0.001 * x, where(less(1, x), 0.001 * (x - 1) + 1, x)
-    ),
-    "hard_mish": lambda x: where(less(0, x), x, where(less(-2, x), x * x / 2 + x, 0)),
     # quantisation
     "quantize": quantize,
     "dequantize": lambda x, scale, zero: (x - zero) * scale,

@@ -27,12 +27,13 @@ lint: .venv/dev
 	$(BIN)/pip install --quiet --editable ".[dev]"
 	touch $@
 
-# The frameworks whose frontends are tested; torch as constraints.txt pins it.
+# The frameworks whose frontends are tested, and what reads and opens the reports; torch as constraints.txt pins it.
 .venv/frameworks: .venv/dev constraints.txt
 	$(BIN)/pip install --quiet --constraint constraints.txt torch
 	$(BIN)/pip install --quiet --constraint constraints.txt onnx onnxruntime transformers
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps timm torchvision
 	$(BIN)/pip install --quiet --constraint constraints.txt huggingface_hub safetensors pillow
+	$(BIN)/pip install --quiet --constraint constraints.txt selenium pandas polars
 	touch $@
 
 clean:

@@ -132,7 +132,7 @@ function drawScatter() {
     told.textContent = unsettled() ? "Give the sizes above to draw this." : "No layer has MACs.";
     return;
   }
-  told.textContent = `Dashed lines: MACs per byte.${unable ? ` Not drawn: ${unable} layers without MACs.` : ""}`;
+  told.textContent = `Dotted lines: MACs per byte.${unable ? ` Not drawn: ${unable} layers without MACs.` : ""}`;
   const [width, height] = [figure.clientWidth || 480, 300];
   const [left, right, top, bottom] = [46, 44, 26, 40];
   const x = d3

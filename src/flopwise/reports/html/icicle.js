@@ -1,7 +1,7 @@
 // Where the cost sits: modules from the top down, widths by cost, in the order they run.
 
 const HEIGHT = 200; // of the whole, where modules are not nested too deep for it
-const tree_ = { cells: [], active: 0 };
+const icicle = { cells: [], active: 0 };
 
 function drawIcicle() {
   const figure = document.getElementById("icicle");
@@ -20,10 +20,14 @@ function drawIcicle() {
   const placed = d3
     .hierarchy(state.zoom, (node) => node.children)
     .sum((node) => (node.layer ? weight(node) : 0));
-  const level = Math.round(Math.max(24, Math.min(48, HEIGHT / (placed.height + 1))));
-  const height = level * (placed.height + 1);
-  d3.partition().size([width, height])(placed);
-  const svg = d3.select(figure).append("svg").attr("viewBox", `0 0 ${width} ${height}`);
+  d3.partition().size([width, 1])(placed);
+  const drawn = placed.descendants().filter((cell) => cell.x1 - cell.x0 >= 0.6);
+  const levels = 1 + Math.max(...drawn.map((cell) => cell.depth));
+  const level = Math.round(Math.max(24, Math.min(48, HEIGHT / levels)));
+  const svg = d3
+    .select(figure)
+    .append("svg")
+    .attr("viewBox", `0 0 ${width} ${level * levels}`);
   svg
     .attr("role", "tree")
     .attr("tabindex", 0)
@@ -31,11 +35,11 @@ function drawIcicle() {
       "aria-label",
       "Modules and layers by cost. Arrow keys move, Enter opens, Escape goes back.",
     );
-  tree_.cells = placed.descendants().filter((cell) => cell.x1 - cell.x0 >= 0.6);
-  tree_.active = 0;
+  icicle.cells = drawn;
+  icicle.active = 0;
   const g = svg
     .selectAll("g")
-    .data(tree_.cells)
+    .data(icicle.cells)
     .join("g")
     .attr("id", (_, i) => `cell-${i}`)
     .attr("role", "treeitem")
@@ -46,7 +50,7 @@ function drawIcicle() {
         `${cell.data.label || "whole model"}, ${percent(cell.value, weight(root)) || "0%"}, ${measured(amount(chosen, cell.data))}`,
     )
     .attr("class", (cell) => `cell ${cell.data.layer ? series.get(cell.data.op) : "module"}`)
-    .attr("transform", (cell) => `translate(${cell.x0},${cell.y0})`);
+    .attr("transform", (cell) => `translate(${cell.x0},${cell.depth * level})`);
   g.append("rect")
     .attr("width", (cell) => Math.max(cell.x1 - cell.x0 - (cell.x1 - cell.x0 > 3 ? 1 : 0), 0.6))
     .attr("height", level - 1);
@@ -82,8 +86,8 @@ function opened(node) {
 }
 
 function moved(event, svg) {
-  const { cells } = tree_;
-  const here = cells[tree_.active];
+  const { cells } = icicle;
+  const here = cells[icicle.active];
   const siblings = here.parent ? here.parent.children.filter((c) => cells.includes(c)) : [here];
   const at = siblings.indexOf(here);
   const next = {
@@ -97,10 +101,10 @@ function moved(event, svg) {
   else if (!next) return;
   event.preventDefault();
   if (!next) return void document.querySelector("#icicle svg")?.focus();
-  tree_.active = Math.max(0, cells.indexOf(next() || here));
-  svg.attr("aria-activedescendant", `cell-${tree_.active}`);
-  svg.selectAll("g.cell").classed("active", (_, i) => i === tree_.active);
-  showDetails(cells[tree_.active].data);
+  icicle.active = Math.max(0, cells.indexOf(next() || here));
+  svg.attr("aria-activedescendant", `cell-${icicle.active}`);
+  svg.selectAll("g.cell").classed("active", (_, i) => i === icicle.active);
+  showDetails(cells[icicle.active].data);
 }
 
 function drawTrail() {

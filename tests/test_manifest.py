@@ -1,0 +1,43 @@
+"""Every shared model file against its manifest: multiply-accumulates and parameters.
+
+The manifest's own numbers were published or recounted by hand; it names each source.
+"""
+
+import csv
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import flopwise
+
+SHARED = Path(__file__).parents[2] / "shared" / "models"
+WITHOUT_FRAMEWORK = {"caffe", "mxnet", "darknet", "onnx"}
+
+
+def rows() -> list[dict[str, str]]:
+    if not SHARED.is_dir():
+        return []
+    with (SHARED / "MANIFEST.csv").open() as file:
+        found = [r for r in csv.DictReader(file) if r["macs"] or r["params"]]
+    return [r for r in found if r["file"].partition("/")[0] in WITHOUT_FRAMEWORK]
+
+
+def inputs(text: str) -> Any:
+    """The manifest's input column as `count` takes it."""
+    if text.startswith("{"):
+        shapes = json.loads(text)
+        return {n: (s["value"],) if isinstance(s, dict) else tuple(s) for n, s in shapes.items()}
+    return text if text.count("x") == 3 else None
+
+
+@pytest.mark.skipif(not SHARED.is_dir(), reason="needs ../shared, which only developers have")
+@pytest.mark.parametrize("row", rows(), ids=lambda r: r["file"])
+def test_counts_equal_the_manifest(row: dict[str, str]) -> None:
+    profile = flopwise.count(SHARED / row["file"], inputs=inputs(row["input"]) or None)
+    assert profile.coverage == 1, profile.not_counted()
+    if row["macs"]:
+        assert profile.total().mac == int(row["macs"])
+    if row["params"]:
+        assert profile.params == int(row["params"])

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from flopwise import plugins
-from flopwise.dims import Dim
+from flopwise.dims import Dim, Expr
 from flopwise.graph import Graph, Shape
 
 if TYPE_CHECKING:
@@ -23,14 +23,16 @@ def load(
 
     `source` is a path, or an object of a framework. `inputs` is a shape, a text such as
     "1x3x224x224", or a dict of them by input name; a name in place of a number is a free
-    size. Raises FlopwiseError.
+    size. A module also takes what its forward takes: tensors, and structures of them and
+    of plain values. Raises FlopwiseError.
     """
     from flopwise.frontends import Request, read
     from flopwise.passes.bind import bind
     from flopwise.passes.infer import infer
 
     size = None if batch is None else _size(batch)
-    request = Request(_shapes(inputs), size, dtype, options)
+    shapes, arguments = _inputs(inputs)
+    request = Request(shapes, size, dtype, options, arguments)
     return infer(bind(read(source, request), request))
 
 
@@ -74,11 +76,23 @@ def reconcile(
     return search(base, said, rebuild, tool)
 
 
-def _shapes(inputs: Any) -> dict[str, Any]:
+def _inputs(inputs: Any) -> tuple[dict[str, Shape], Any]:
+    """Shapes by name, where inputs have them; and the inputs themselves, where they hold more."""
     if inputs is None:
-        return {}
+        return {}, None
     named = inputs if isinstance(inputs, Mapping) else {"": inputs}
-    return {name: _shape(shape) for name, shape in named.items()}
+    if all(isinstance(v, str) or _is_shape(v) for v in named.values()):
+        return {name: _shape(shape) for name, shape in named.items()}, None
+    if all(_is_shape(getattr(v, "shape", None)) for v in named.values()):
+        return {name: tuple(value.shape) for name, value in named.items()}, inputs
+    return {}, inputs
+
+
+def _is_shape(value: Any) -> bool:
+    sizes = isinstance(value, (tuple, list)) and not hasattr(value, "_fields")
+    return sizes and all(
+        isinstance(v, (int, str, Expr)) and not isinstance(v, bool) for v in value
+    )
 
 
 def _shape(shape: Any) -> Shape:

@@ -27,12 +27,14 @@ DEEPEST = 100
 @dataclass(frozen=True)
 class Request:
     """What the user asked for beside the model: shapes by input name ("" for the only
-    one), values of scalar inputs, the batch and the dtype of floats."""
+    one), values of scalar inputs, the batch and the dtype of floats. `arguments` holds
+    inputs that are more than shapes, for frontends that run a model's own code."""
 
     inputs: Mapping[str, Shape] = field(default_factory=dict)
     batch: Dim | None = None
     dtype: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
+    arguments: Any = None
 
 
 class Frontend(Protocol):

@@ -85,6 +85,18 @@ def features(o: Dim) -> dict[str, Any]:
     return {"o": o}
 
 
+@op("bilinear", "*n i, *n j, weight: o i j, bias?: o -> *n o")
+def bilinear(n: Shape, i: Dim, j: Dim, o: Dim, bias: int) -> Counts:
+    """a W b for each output: the products of all pairs, made once, times a matrix."""
+    pairs, outputs = prod(n) * i * j, prod(n) * o
+    return Counts(mul=pairs, add=outputs * bias) + dots(outputs, i * j)
+
+
+@rule("axes", "bilinear")
+def bilinear_axes(o: Dim) -> dict[str, Any]:
+    return {"o": o}
+
+
 @op("local_conv", "n c *x, weight: *y f c *k, bias?: f *y -> n f *y")
 def local_conv(n: Dim, c: Dim, f: Dim, y: Shape, k: Shape, bias: int) -> Counts:
     """A convolution whose filters are not shared between positions."""

@@ -1,0 +1,35 @@
+"""PyTorch modules: the operators that their own forward calls, on shapes alone.
+
+Nothing is computed, and the module is left as it was: see `values` (what stays real),
+`untouched` (what is put back), `trace` (what is written down), `aten` (what it means).
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from pathlib import Path
+from typing import Any
+
+from flopwise.frontends import Request
+from flopwise.graph import Graph
+
+SUFFIXES: tuple[str, ...] = ()
+_CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\?.*)?$", re.DOTALL)
+
+
+def accepts(source: Any, head: bytes) -> bool:
+    """A torch.nn.Module, or the name of something importable that gives one."""
+    if isinstance(source, (str, Path)):
+        return bool(_CALLABLE.match(str(source))) and not Path(source).exists()
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(source, torch.nn.Module)
+
+
+def load(source: Any, request: Request) -> Graph:
+    """Trace the forward of a module. Raises UnknownSize where an input is missing, and
+    UnreadableModel where the forward itself fails."""
+    from flopwise.frontends.torch.module import graph
+    from flopwise.frontends.torch.source import build
+
+    return graph(build(source) if isinstance(source, (str, Path)) else source, request)

@@ -1,0 +1,149 @@
+"""What ATen operators mean in our vocabulary, by theme.
+
+A rule is a function that asks for operands by the names of the operator's schema (and for
+`outputs`, a list) and gives one `Step` or several. A name without a namespace is ATen's;
+one rule serves all overloads and in-place forms unless an overload has its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from functools import cache
+from inspect import signature
+from typing import Any, TypeVar
+
+import torch
+from torch._ops import HigherOrderOperator
+
+from flopwise import ops
+
+R = TypeVar("R", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True)
+class Step:
+    """One node to be: an operator of our vocabulary on torch's tensors.
+
+    `outputs` None stands for all that the ATen operator gives.
+    """
+
+    op: str
+    inputs: tuple[Any, ...]
+    attrs: Mapping[str, Any] = field(default_factory=dict)
+    outputs: tuple[torch.Tensor, ...] | None = None
+
+
+SAME = Step("", ())  # the result is the operand itself
+RULES: dict[str, Callable[..., Any]] = {}
+
+
+def aten(*names: str) -> Callable[[R], R]:
+    """Enter the decorated rule for operators; `name.overload` for one form alone."""
+
+    def enter(function: R) -> R:
+        for name in names:
+            RULES[name if "::" in name else f"aten::{name}"] = function
+        return function
+
+    return enter
+
+
+def plain(table: Mapping[str, str]) -> None:
+    """Enter operators that are one of ours on all their tensors, in their order."""
+    for name, op in table.items():
+        aten(*name.split())(_on_tensors(op))
+
+
+def _on_tensors(op: str, **attrs: Any) -> Callable[..., Step]:
+    def rule(operands: list[torch.Tensor]) -> Step:
+        return Step(op, tuple(operands), attrs)
+
+    return rule
+
+
+def views(op: str, names: str) -> None:
+    """Enter operators whose result is a view: nothing is moved."""
+    aten(*names.split())(_on_tensors(op, view=True))
+
+
+@cache
+def find(func: Any) -> Callable[..., Any] | None:
+    """The rule of an operator; None when it has no meaning of its own."""
+    _load()
+    if isinstance(func, HigherOrderOperator):
+        return RULES.get(f"higher_order::{func.name()}")
+    name, overload = func._schema.name, func._overloadname
+    base = name[:-1] if name.endswith("_") and not name.endswith("__") else name
+    for spelled in (f"{name}.{overload}", name, f"{base}.{overload}", base):
+        if spelled in RULES:
+            return RULES[spelled]
+    return _own(base) if ops.find(base) else None
+
+
+def known(func: Any) -> bool:
+    """Whether an operator is to be written down whole."""
+    return find(func) is not None
+
+
+def _own(name: str) -> Callable[..., Step]:
+    """An operator that a user entered under its full name: all its arguments are attributes."""
+
+    def rule(operands: list[torch.Tensor], arguments: dict[str, Any]) -> Step:
+        return Step(name, tuple(operands), arguments)
+
+    return rule
+
+
+def steps(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Any) -> list[Step]:
+    """What an operator becomes; an empty list for nothing, `unknown` for what has no rule."""
+    rule = find(func)
+    operands = list(_tensors((args, tuple(kwargs.values()))))
+    if rule is None:
+        return [Step("unknown", tuple(operands))]
+    arguments = named(func, args, kwargs)
+    given = {
+        **arguments, "operands": operands, "outputs": list(_tensors(outputs)),
+        "arguments": arguments,
+    }  # fmt: skip
+    found = rule(**{name: given.get(name) for name in _asks(rule)})
+    if found is None:
+        return []
+    return [found] if isinstance(found, Step) else list(found)
+
+
+def named(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments by the names of the schema, defaults filled in."""
+    if isinstance(func, HigherOrderOperator):
+        return dict(kwargs)
+    schema = func._schema.arguments
+    filled = {a.name: a.default_value for a in schema if a.has_default_value()}
+    return {**filled, **{a.name: v for a, v in zip(schema, args)}, **kwargs}
+
+
+@cache
+def _asks(rule: Callable[..., Any]) -> tuple[str, ...]:
+    return tuple(signature(rule).parameters)
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _tensors(part)
+
+
+@cache
+def _load() -> None:
+    from flopwise.frontends.torch.aten import (  # noqa: F401
+        attention,
+        contraction,
+        movement,
+        normalization,
+        pointwise,
+        recurrent,
+        reduction,
+        signal,
+        vision,
+    )

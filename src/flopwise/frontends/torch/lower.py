@@ -1,0 +1,146 @@
+"""From recorded calls to nodes with names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+
+from flopwise.frontends.torch import aten
+from flopwise.frontends.torch.arguments import Arguments
+from flopwise.frontends.torch.trace import Call, Recorder, tensors
+from flopwise.graph import Graph, Node, Tensor
+
+DTYPES = {
+    torch.float32: "float32", torch.float64: "float64", torch.float16: "float16",
+    torch.bfloat16: "bfloat16", torch.int64: "int64", torch.int32: "int32",
+    torch.int16: "int16", torch.int8: "int8", torch.uint8: "uint8", torch.bool: "bool",
+    torch.complex32: "complex32", torch.complex64: "complex64", torch.complex128: "complex128",
+    torch.quint8: "uint8", torch.qint8: "int8", torch.qint32: "int32",
+    torch.quint4x2: "uint4", torch.quint2x4: "uint2",
+}  # fmt: skip
+
+
+def dtype_name(dtype: torch.dtype) -> str:
+    """Our name of a dtype; every form of 8 bits of float is `float8`."""
+    name = DTYPES.get(dtype) or str(dtype).removeprefix("torch.")
+    for family in ("float8", "float4"):
+        name = family if name.startswith(family) else name
+    return name
+
+
+def lower(module: torch.nn.Module, recorder: Recorder, given: Arguments, outputs: Any) -> Graph:
+    """The graph of a trace, with every learned tensor, used or not."""
+    names = _Names(module, recorder, given)
+    nodes = tuple(node for call in recorder.calls for node in names.nodes(call))
+    used = {t.name for node in nodes for t in node.inputs if t is not None}
+    return Graph(
+        inputs=tuple(names.tensor(t) for t in given.inputs.values()),
+        outputs=tuple(names.tensor(t) for t in _tensors(outputs)),
+        nodes=nodes,
+        name=type(module).__name__,
+        format="torch",
+        traced=True,
+        weights=tuple(t for t in names.stored if t.name not in used),
+    )
+
+
+class _Names:
+    """Our tensors by the identity of torch's; a name for every node."""
+
+    def __init__(self, module: torch.nn.Module, recorder: Recorder, given: Arguments) -> None:
+        self._recorder = recorder
+        self._known: dict[int, Tensor] = {}
+        self._storage: dict[int, Tensor] = {}
+        self._taken: Counter[str] = Counter()
+        self._leaves = {
+            name for name, m in module.named_modules() if not any(True for _ in m.children())
+        }
+        self.stored: list[Tensor] = []
+        for role, named in (
+            ("weight", module.named_parameters()),
+            ("buffer", module.named_buffers()),
+        ):
+            for name, tensor in named:
+                self._store(name, tensor, role)
+        for name, tensor in given.inputs.items():
+            self._known[id(tensor)] = self._new(name, tensor, "input")
+
+    def _store(self, name: str, tensor: torch.Tensor, role: str) -> None:
+        stored = self._new(name, tensor, role, tensor.requires_grad or role == "buffer")
+        self.stored.append(stored)
+        self._known[id(tensor)] = stored
+        if not tensor.is_meta and tensor.layout is torch.strided:
+            self._storage.setdefault(tensor.data_ptr(), stored)
+
+    def _new(
+        self, name: str, t: torch.Tensor, role: str = "activation", trainable: bool = True
+    ) -> Tensor:
+        return Tensor(name, tuple(t.shape), dtype_name(t.dtype), role, trainable)
+
+    def tensor(self, tensor: torch.Tensor) -> Tensor:
+        """The tensor that stands for one of torch's; a constant where nothing made it."""
+        found = self._known.get(id(tensor))
+        if found is None:
+            source = self._recorder.values.source(tensor)
+            found = self._known.get(id(source))
+            if found is None and source is not tensor and not source.is_meta:
+                found = self._same_storage(source)
+            if found is None:
+                found = self._new(f"constant{len(self._known)}", tensor, "constant")
+            self._known[id(tensor)] = found
+        return found
+
+    def _same_storage(self, source: torch.Tensor) -> Tensor | None:
+        """A weight reached past the module's attribute, as by `.data`."""
+        if source.layout is not torch.strided:
+            return None
+        found = self._storage.get(source.data_ptr())
+        return found if found is not None and found.shape == tuple(source.shape) else None
+
+    def nodes(self, call: Call) -> Iterator[Node]:
+        """The nodes of one call."""
+        results = tensors(call.outputs)
+        for step in aten.steps(call.func, call.args, call.kwargs, call.outputs):
+            if step is aten.SAME:
+                self._pass_on(call, results)
+                continue
+            inputs = tuple(None if t is None else self.tensor(t) for t in step.inputs)
+            name = self._name(call, step)
+            outputs = tuple(
+                self._made(t, name if i == 0 else f"{name}:{i}")
+                for i, t in enumerate(results if step.outputs is None else step.outputs)
+            )
+            origin = call.func.name().partition(".")[0]
+            yield Node(step.op, inputs, outputs, step.attrs, name, call.scope, origin)
+
+    def _made(self, tensor: torch.Tensor, name: str) -> Tensor:
+        made = self._known[id(tensor)] = self._new(name, tensor)
+        return made
+
+    def _pass_on(self, call: Call, results: list[torch.Tensor]) -> None:
+        operands = tensors(call.args)
+        for result in results:
+            if operands and id(result) not in self._known:
+                self._known[id(result)] = self.tensor(operands[0])
+
+    def _name(self, call: Call, step: aten.Step) -> str:
+        """The module's path; below it the operator, unless the module is nothing but that."""
+        path = ".".join(call.scope)
+        own = call.func.name().partition("::")[2].partition(".")[0].strip("_")
+        name = path if path in self._leaves and path else f"{path}.{own}".lstrip(".")
+        self._taken[name] += 1
+        return name if self._taken[name] == 1 else f"{name}_{self._taken[name]}"
+
+
+def _tensors(value: Any) -> Iterator[torch.Tensor]:
+    if isinstance(value, torch.Tensor):
+        yield value
+    elif isinstance(value, dict):
+        for part in value.values():
+            yield from _tensors(part)
+    elif isinstance(value, (tuple, list)):
+        for part in value:
+            yield from _tensors(part)

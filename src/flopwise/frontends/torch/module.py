@@ -1,0 +1,99 @@
+"""From a module and its inputs to a graph."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+
+from flopwise.errors import FlopwiseError, UnreadableModel
+from flopwise.frontends import Request
+from flopwise.frontends.torch import aten
+from flopwise.frontends.torch.arguments import Arguments, arguments
+from flopwise.frontends.torch.lower import lower
+from flopwise.frontends.torch.trace import Recorder, Scope
+from flopwise.frontends.torch.untouched import untouched
+from flopwise.graph import Graph
+
+
+def graph(module: torch.nn.Module, request: Request) -> Graph:
+    """Trace `module` in inference, whatever mode it is in."""
+    module = bare(module)
+    given = arguments(module, request)
+    recorder = Recorder(aten.known, scopes(module))
+    with untouched(module), evaluating(module), eager():
+        outputs = run(module, given, recorder)
+    return lower(module, recorder, given, outputs)
+
+
+def bare(module: torch.nn.Module) -> torch.nn.Module:
+    """The module inside the wrappers of torch.compile and of data parallelism."""
+    parallel = torch.nn.parallel
+    while True:
+        if hasattr(module, "_orig_mod"):
+            module = module._orig_mod  # type: ignore[assignment]
+        elif isinstance(module, (parallel.DataParallel, parallel.DistributedDataParallel)):
+            module = module.module
+        else:
+            return module
+
+
+def scopes(module: torch.nn.Module) -> dict[int, Scope]:
+    """The path of every module by its identity; a shared one has its first path."""
+    return {
+        id(m): tuple(name.split(".")) if name else ()
+        for name, m in module.named_modules()
+    }  # fmt: skip
+
+
+@contextmanager
+def evaluating(module: torch.nn.Module) -> Iterator[None]:
+    """Inference mode of every part; `untouched` puts it back.
+
+    The flag is set past `train()`, which some modules overload to merge weights.
+    """
+    for part in module.modules():
+        if isinstance(part, torch.jit.ScriptModule):
+            part.training = False
+        elif part.training:
+            part.__dict__["training"] = False
+    yield
+
+
+@contextmanager
+def eager() -> Iterator[None]:
+    """No compiler gets between the forward and the trace."""
+    stance = getattr(torch.compiler, "set_stance", None)
+    if stance is None:
+        yield
+        return
+    with stance("force_eager"):
+        yield
+
+
+def run(module: torch.nn.Module, given: Arguments, recorder: Recorder) -> Any:
+    """The outputs of the forward. Raises UnreadableModel in one line where it fails."""
+    try:
+        with torch._C._AutoDispatchBelowAutograd(), recorder:
+            return module(*given.args, **given.kwargs)
+    except FlopwiseError:
+        raise
+    except Exception as error:
+        text = " ".join(str(error).split()) or type(error).__name__
+        at = failing_line(error)
+        raise UnreadableModel(
+            f"the forward of {type(module).__name__} fails at {at}: {text}"
+        ) from error
+
+
+def failing_line(error: BaseException) -> str:
+    """The innermost line outside torch."""
+    place, trace = "its call", error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if frame.f_globals.get("__name__", "").partition(".")[0] not in ("torch", "flopwise"):
+            place = f"{frame.f_code.co_filename}:{trace.tb_lineno}"
+        trace = trace.tb_next
+    return place

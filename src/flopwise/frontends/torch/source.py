@@ -1,0 +1,80 @@
+"""`package.module:callable?name=value`: build a model from something importable."""
+
+from __future__ import annotations
+
+import ast
+import importlib
+import sys
+from pathlib import Path
+from typing import Any
+from urllib.parse import parse_qsl
+
+import torch
+
+from flopwise.errors import UnknownName, UnreadableModel, nearest
+
+
+def build(source: str | Path) -> torch.nn.Module:
+    """Import and call; weights are not made, where the model can be built without them.
+
+    A class or function is called with the values after `?`, read as Python where they are
+    numbers, booleans or None, else as text. Raises UnknownName and UnreadableModel.
+    """
+    text = str(source)
+    path, _, query = text.partition("?")
+    module_name, _, name = path.partition(":")
+    target = _find(module_name, name, text)
+    given = {k: _value(v) for k, v in parse_qsl(query, keep_blank_values=True)}
+    if isinstance(target, torch.nn.Module):
+        return target
+    if not callable(target):
+        raise UnknownName(f"{text}: {name} is a {type(target).__name__}, which gives no model")
+    return _called(target, given, text)
+
+
+def _called(target: Any, given: dict[str, Any], text: str) -> torch.nn.Module:
+    try:
+        try:
+            with torch.device("meta"):
+                made = target(**given)
+        except (NotImplementedError, RuntimeError):  # some read weights while they are built
+            made = target(**given)
+    except Exception as error:
+        raise UnreadableModel(f"{text}: {' '.join(str(error).split())}") from error
+    if not isinstance(made, torch.nn.Module):
+        raise UnreadableModel(f"{text} gives a {type(made).__name__}, not a torch.nn.Module")
+    return made
+
+
+def _find(module_name: str, name: str, text: str) -> Any:
+    here = str(Path.cwd())
+    added = here not in sys.path
+    if added:
+        sys.path.insert(0, here)
+    try:
+        found: Any = importlib.import_module(module_name)
+    except ModuleNotFoundError as error:
+        raise UnknownName(
+            f"{text}: no module named '{error.name}'; is it installed here?"
+        ) from None
+    except Exception as error:
+        raise UnreadableModel(f"{text}: importing {module_name}: {error}") from error
+    finally:
+        if added:
+            sys.path.remove(here)
+    for part in name.split("."):
+        if not hasattr(found, part):
+            raise UnknownName(f"{text}: no '{part}'; {nearest(part, _public(found))}")
+        found = getattr(found, part)
+    return found
+
+
+def _public(module: Any) -> list[str]:
+    return [n for n in dir(module) if not n.startswith("_") and callable(getattr(module, n, None))]
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return {"true": True, "false": False, "none": None}.get(text.lower(), text)

@@ -71,7 +71,10 @@ def same(arrays: list[Array]) -> Array:
     return arrays[0]
 
 
-@folds("reshape", "flatten", "flatten_to_matrix", "squeeze", "unsqueeze")
+SHAPED = ("shape", "axis", "axes", "end_axis", "num_axes", "allowzero")
+
+
+@folds("reshape", "flatten", "flatten_to_matrix", "squeeze", "unsqueeze", shaped=SHAPED)
 def reshaped(arrays: list[Array], outputs: Tensors) -> Array:
     """The shape rule has found the shape already."""
     if not outputs[0].known:
@@ -79,7 +82,7 @@ def reshaped(arrays: list[Array], outputs: Tensors) -> Array:
     return arrays[0].reshape(outputs[0].shape)
 
 
-@folds("expand", "broadcast_like")
+@folds("expand", shaped=("shape",))
 def expand(arrays: list[Array], outputs: Tensors) -> Array:
     if not outputs[0].known:
         raise Undecided
@@ -111,7 +114,7 @@ def _alike(arrays: list[Array]) -> list[Array]:
     return [a.astype(object) for a in arrays]
 
 
-@folds("split")
+@folds("split", shaped=("sizes", "points"))
 def split(arrays: list[Array], outputs: Tensors, axis: int = 0, squeeze: bool = False) -> Any:
     if not all(t.known for t in outputs):
         raise Undecided
@@ -179,9 +182,9 @@ def scatter_nd(arrays: list[Array], reduction: str = "none") -> Array:
 
 
 @folds("scatter")
-def scatter(arrays: list[Array], axis: int = 0, reduction: str = "none") -> Array:
+def scatter(arrays: list[Array], axis: Any = None, reduction: str = "none") -> Array:
     data, places, updates = arrays
-    if reduction != "none":
+    if reduction != "none" or axis is None:
         raise Undecided
     made = data.astype(object)
     numpy.put_along_axis(made, plain_ints(places), updates.astype(object), axis)

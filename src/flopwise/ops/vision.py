@@ -194,8 +194,10 @@ def fold(n: Dim, m: Dim, p: Dim, c: Dim, y: Shape) -> Counts:
 
 
 @rule("axes", "fold")
-def fold_axes(m: Dim, k: Any, size: Any) -> dict[str, Any]:
-    y = tuple(size)
+def fold_axes(inputs: Tensors, m: Dim, k: Any = None, size: Any = None) -> dict[str, Any]:
+    """Attributes, or ONNX's operands: the size of the image, then of a block."""
+    y = tuple(constant(inputs, 1) if size is None else size)
+    k = constant(inputs, 2) if k is None else k
     return {"c": m // prod(each(k, len(y))), "y": y}
 
 
@@ -219,7 +221,10 @@ def spp_axes(c: Dim, x: Shape, levels: int) -> dict[str, Any]:
 def max_unpool(
     inputs: Tensors, size: Any = None, k: Any = 2, stride: Any = None, pad: Any = 0
 ) -> list[Shape]:
-    """Each element to the place its maximum came from: (x - 1) stride - 2 pad + k."""
+    """Each element to the place its maximum came from: (x - 1) stride - 2 pad + k, unless a
+    `size` or a third operand with the full shape says otherwise."""
+    if size is None and len(inputs) > 2 and inputs[2] is not None:
+        return [tuple(constant(inputs, 2))]
     n, c, *x = inputs[0].sizes
     k, rank = each(k, len(x)), len(x)
     steps = zip(x, k, each(stride or k, rank), each(pad, rank))

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from flopwise import ops
+from flopwise import count, ops
 from flopwise.counts import Counts
 from flopwise.dims import symbol
 from flopwise.errors import ShapeMismatch
@@ -205,3 +206,28 @@ def test_a_missing_hidden_size_is_told() -> None:
 def test_what_an_attribute_adds(attrs: dict, more: Counts) -> None:
     plain = ops.count(single("lstm", (1, 1, 3), hidden=1))
     assert ops.count(single("lstm", (1, 1, 3), hidden=1, **attrs)) - plain == more
+
+
+CAFFE = """
+input: "data" input_shape {{ dim: 16 dim: 8 dim: 40 }}
+input: "cont" input_shape {{ dim: 16 dim: 8 }}
+layer {{
+  name: "cell" type: "{kind}" bottom: "data" bottom: "cont" top: "cell"
+  recurrent_param {{ num_output: 20 }}
+}}
+"""
+
+
+# Blobs of Caffe's lstm_layer.cpp and rnn_layer.cpp: one bias; an RNN has an output layer.
+@pytest.mark.parametrize(
+    ("kind", "params", "macs"),
+    [
+        ("LSTM", 80 * (40 + 20) + 80, 16 * 8 * 80 * (40 + 20)),
+        ("RNN", 20 * (40 + 20 + 20) + 40, 16 * 8 * 20 * (40 + 20 + 20)),
+    ],
+)
+def test_layers_of_caffe(kind: str, params: int, macs: int, tmp_path: Path) -> None:
+    path = tmp_path / "net.prototxt"
+    path.write_text(CAFFE.format(kind=kind))
+    profile = count(path)
+    assert (profile.params, profile.total().mac, profile.coverage) == (params, macs, 1)

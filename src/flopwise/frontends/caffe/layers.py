@@ -8,6 +8,7 @@ from typing import Any
 from flopwise.errors import UnreadableModel
 from flopwise.frontends.caffe.forks import FORKS
 from flopwise.frontends.caffe.net import Emit
+from flopwise.frontends.caffe.recurrent import recurrent
 from flopwise.frontends.caffe.text import Layer, positive, spatial
 from flopwise.graph import Tensor
 
@@ -221,12 +222,6 @@ def embed(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
 def tile(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     p = layer.sub("tile_param")
     emit("repeat_axis", x[0], repeats=p.number("tiles"), axis=p.number("axis", 1))
-
-
-def recurrent(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
-    """t x n x features; input and hidden weights, one bias."""
-    hidden = layer.sub("recurrent_param").number("num_output")
-    emit(layer.type.lower(), x[0], hidden=hidden)
 
 
 def data_shapes(layer: Layer) -> Shapes | None:

@@ -19,6 +19,7 @@ from flopwise.graph import Graph, Node, Tensor
 from flopwise.passes.infer import infer
 from flopwise.profile import Profile, profile
 from flopwise.reports import exact
+from flopwise.reports.card import shape
 from flopwise.reports.html import render
 from flopwise.reports.html.data import every
 from flopwise.sizes import parse
@@ -296,6 +297,7 @@ def test_free_sizes_are_filled_in(page: Page) -> None:
         if line.known and line.counts.mac:
             assert shown[line.name]["exact macs"] == exact(line.counts.mac)
             assert shown[line.name]["exact bytes"] == exact(line.counts.bytes)
+            assert shown[line.name]["shape"] == shape(line.shape)
     assert page.all("#icicle g.cell")
     page.type("[data-symbol=N]", "")
     assert page.text("#value") == "13104·H²·N + 160·N"

@@ -79,7 +79,13 @@ def missing(profile: Profile) -> str:
 
 def shape(sizes: Any) -> str:
     """A shape for people: 1×3×224×224."""
-    return "scalar" if sizes == () else "×".join("?" if s is None else str(s) for s in sizes or ())
+    return "scalar" if sizes == () else "×".join(map(_size, sizes or ()))
+
+
+def _size(size: Any) -> str:
+    if size is None:
+        return "?"
+    return f"({size})" if isinstance(size, Expr) and len(size.terms) > 1 else str(size)
 
 
 def rounded(number: Any, unit: str = "") -> str:

@@ -183,7 +183,7 @@ function drawScatter() {
     .attr("y", 12)
     .attr("text-anchor", "middle")
     .text("MACs");
-  intensities(svg, x, y);
+  intensities(svg, x, y, drawn);
   svg
     .append("g")
     .selectAll("circle")
@@ -209,12 +209,14 @@ function drawScatter() {
 }
 
 // Where MACs per byte is 1, 10, 100 …: straight lines of slope one on these axes.
-function intensities(svg, x, y) {
+function intensities(svg, x, y, drawn) {
   const [[x0, x1], [y0, y1]] = [x.domain(), y.domain()];
-  for (let power = Math.ceil(Math.log10(y0 / x1)); power <= Math.log10(y1 / x0); power++) {
+  const powers = drawn.map((p) => Math.log10(p.y / p.x));
+  const most = Math.ceil(Math.max(...powers));
+  for (let power = Math.floor(Math.min(...powers)); power <= most; power++) {
     const each = 10 ** power;
     const [from, to] = [Math.max(x0, y0 / each), Math.min(x1, y1 / each)];
-    if (to / from < 3) continue;
+    if (!(to / from >= 3)) continue;
     svg
       .append("line")
       .attr("class", "guide")

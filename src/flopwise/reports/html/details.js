@@ -54,7 +54,7 @@ function layerDetails(node) {
   const repeat = settled(field("repeat", node.index));
   const parts = [...heading(node.name, [node.op, node.origin].filter(Boolean).join(" · "))];
   parts.push(
-    build("p", { class: "shapes" }, `${inputs || "no inputs"} → ${node.shape}`),
+    build("p", { class: "shapes" }, `${inputs || "no inputs"} → ${sized(node.shape)}`),
     exactList(node),
   );
   if (repeat !== 1)

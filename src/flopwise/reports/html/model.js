@@ -100,6 +100,21 @@ function settled(amount) {
   }
 }
 
+// A shape with sizes in place of symbols.
+function sized(shape) {
+  if (!data.symbols.length || unsettled()) return shape;
+  return shape.split("×").map(filledIn).join("×");
+}
+
+function filledIn(size) {
+  try {
+    return settled(size);
+  } catch (error) {
+    if (!(error instanceof SyntaxError)) throw error;
+    return size;
+  }
+}
+
 function raw(key) {
   return key.startsWith("value:") ? data.values[Number(key.slice(6))] : data.layers[key];
 }

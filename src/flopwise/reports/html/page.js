@@ -37,6 +37,7 @@ function setState(changes) {
 }
 
 function drawAll() {
+  colour();
   for (const [draw] of Object.values(PARTS)) draw();
 }
 
@@ -254,7 +255,6 @@ fillConventions();
 askSizes();
 listUnknown();
 copied();
-colour();
 openFirst();
 choices("measure", (measure) => setState({ measure }));
 choices("order", (order) => setState({ flat: order === "flat" }));

@@ -177,7 +177,10 @@ function drawRow({ node, level }, at) {
 
 function drawCell({ id, number, format }, node, level) {
   if (id === "name") return nameCell(node, level);
-  if (!number) return build("td", { class: `c-${id}`, title: node[id] || null }, node[id] || "");
+  if (!number) {
+    const told = id === "shape" && node.layer ? sized(node.shape) : node[id] || "";
+    return build("td", { class: `c-${id}`, title: told || null }, told);
+  }
   const value = amount(number(), node);
   if (id === "share") return shareCell(value);
   const counted = id === "params" ? { known: true } : node;
@@ -195,7 +198,7 @@ function nameCell(node, level) {
     ? build("i", { class: `dot ${series.get(node.op)}` })
     : build("i", { class: "chevron" });
   const inside = node.layer
-    ? `${node.op} · ${node.shape}`
+    ? `${node.op} · ${sized(node.shape)}`
     : `${node.leaves.length.toLocaleString()} layers`;
   const name = state.flat ? node.name || node.label : node.label;
   cell.append(

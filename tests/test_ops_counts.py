@@ -130,10 +130,15 @@ def test_nearest_costs_nothing_but_bytes() -> None:
     assert (counts.ops, counts.read, counts.write) == (0, 4 * 48, 4 * 192)
 
 
-def test_antialiasing_is_listed_not_guessed() -> None:
-    assert (
-        ops.count(single("resize", (1, 3, 8, 8), scale=0.5, mode="linear", antialias=True)) is None
-    )
+def test_antialiasing_stretches_the_window_of_what_shrinks() -> None:
+    for size, taps in [((4, 8), 4), ((4, 4), 16), ((4, 16), 8)]:
+        n = Ledger()
+        for _ in range(3 * size[0] * size[1]):
+            n.dot(taps)
+        node = single("resize", (1, 3, 8, 8), size=size, mode="linear", antialias=True)
+        assert n.equals(ops.count(node))
+    free = single("resize", (1, 3, symbol("h"), 8), size=(4, 8), mode="linear", antialias=True)
+    assert ops.count(free).at(h=8).mul == 3 * 4 * 8 * 4
 
 
 def test_grid_sample_and_roi_align() -> None:

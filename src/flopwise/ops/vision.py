@@ -5,6 +5,7 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Any
 
+from flopwise import dims
 from flopwise.counts import Counts, dots
 from flopwise.dims import Dim, ceildiv, floordiv, prod
 from flopwise.errors import ShapeMismatch
@@ -19,28 +20,29 @@ Tensors = tuple[Tensor, ...]
 TAPS = {"nearest": 1, "linear": 2, "bilinear": 2, "trilinear": 2, "cubic": 4, "bicubic": 4}
 
 
-def blend(samples: Dim, taps: int) -> Counts:
+def blend(samples: Dim, taps: Dim) -> Counts:
     """`samples` weighted sums of `taps` neighbours; finding the weights, which are the
     same for all channels, is small beside it and not counted."""
-    return Counts(mul=samples * taps, add=samples * (taps - 1)) if taps > 1 else Counts()
+    return Counts(mul=samples * taps, add=samples * (taps - 1)) if taps != 1 else Counts()
 
 
 @op("resize")
 def resize(
     inputs: Tensors, outputs: Tensors, mode: str = "nearest", antialias: Any = False
-) -> Counts | None:
+) -> Counts:
     """Nearest neighbours cost nothing; linear blends 2 neighbours and cubic 4 along each
-    axis that changes; "area" averages all that a target covers. How many neighbours
-    antialiasing takes depends on the tool: not counted, and listed."""
+    axis that changes; "area" averages all that a target covers. Antialiasing stretches the
+    window by the ratio of sizes where an axis shrinks."""
     x, y = inputs[0].sizes, outputs[0].sizes
-    changed = sum(a != b for a, b in zip(x, y))
     if mode == "area":
         return Counts(add=covered(x, y) - prod(y), div=prod(y))
     if mode not in TAPS:
         raise ShapeMismatch(f"resize by '{mode}'; known are area, {', '.join(TAPS)}")
-    if antialias and mode != "nearest":
-        return None
-    return blend(outputs[0].size, TAPS[mode] ** changed)
+    taps, stretched = TAPS[mode], antialias and mode != "nearest"
+    return blend(outputs[0].size, prod(
+        dims.maximum(ceildiv(taps * a, b), taps) if stretched else taps
+        for a, b in zip(x, y) if a != b
+    ))  # fmt: skip
 
 
 @rule("shape", "resize")

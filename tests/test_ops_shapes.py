@@ -6,8 +6,10 @@ from typing import Any
 
 import pytest
 
+from flopwise import ops
 from flopwise.dims import at, symbol
 from flopwise.errors import ShapeMismatch
+from flopwise.graph import Tensor
 from support.single import OPEN, constant, shapes, single
 
 N, H, W, T = map(symbol, "NHWT")
@@ -210,3 +212,29 @@ def test_weights_of_an_expert_layer_are_found() -> None:
 def test_what_cannot_fit_is_told(op: str, operands: list, attrs: dict, words: str) -> None:
     with pytest.raises(ShapeMismatch, match=words):
         single(op, *operands, **attrs)
+
+
+SIZES = {"N": 8, "H": 32, "W": 48, "T": 40}
+
+
+def numbered(value: Any) -> Any:
+    """The same with numbers for symbols."""
+    if isinstance(value, tuple):
+        return tuple(map(numbered, value))
+    if isinstance(value, Tensor):
+        fixed = [at(v, SIZES) for v in value.value.ravel()]
+        return constant(fixed, value.dtype) if value.shape else constant(fixed[0], value.dtype)
+    return at(value, SIZES)
+
+
+@pytest.mark.parametrize(
+    ("op", "operands", "attrs", "shape"), MOVEMENT + GENERATED + VISION + OTHERS
+)
+def test_symbols_and_numbers_agree(op: str, operands: list, attrs: dict, shape: Any) -> None:
+    """What is counted with symbols and then given sizes is what is counted with the sizes."""
+    free = single(op, *operands, **attrs)
+    fixed = single(op, *map(numbered, operands), **{k: numbered(v) for k, v in attrs.items()})
+    assert tuple(at(s, SIZES) for s in free.outputs[0].sizes) == fixed.outputs[0].shape
+    counts, wanted = ops.count(free), ops.count(fixed)
+    assert wanted is not None
+    assert counts is None or counts.at(**SIZES) == wanted

@@ -160,8 +160,8 @@ def count(node: Node) -> Counts | None:
 
 
 def empty(node: Node) -> bool:
-    """Whether there is nothing to compute on: an axis of size 0 in a result or the data."""
-    return any(t is not None and 0 in t.sizes for t in (*node.outputs, *node.inputs[:1]))
+    """Whether there is nothing to compute on: an axis of size 0 in the result or the data."""
+    return any(t is not None and 0 in t.sizes for t in (*node.outputs[:1], *node.inputs[:1]))
 
 
 def constant(inputs: Sequence[Any], i: int) -> list[Any]:

@@ -108,3 +108,15 @@ def grouped_matmul(r: Shape, k: Dim, n: Dim, bias: int) -> Counts:
 @rule("axes", "grouped_matmul")
 def grouped_axes(n: Dim, e: Dim) -> dict[str, Any]:
     return {"n": n, "e": e}
+
+
+@op("combine_experts", "*b r n -> *b t n")
+def combine_experts(b: Shape, n: Dim, t: Dim, experts: Dim) -> Counts:
+    """Each token's sum of what its `experts` gave, weighted by the router."""
+    size = prod(b) * t * n
+    return Counts(mul=size * experts, add=size * (experts - 1))
+
+
+@rule("axes", "combine_experts")
+def combined(r: Dim, experts: Dim) -> dict[str, Any]:
+    return {"t": r // experts}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flopwise.counts import Counts, dots
-from flopwise.dims import Dim, prod
+from flopwise.dims import Dim, floordiv, prod
 from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape
 from flopwise.ops import op, rule
@@ -18,12 +18,14 @@ from flopwise.ops.pointwise import per_element
     "b h q d, key: b g s d, value: b g s v, mask?: *_, past?: b g p d, past_value?: b g p v"
     " -> b h q v, b g k d, b g k v, b h q k"
     " | b q e, key: b s i, value: b s j, mask?: *_, past?: b g p d, past_value?: b g p v"
+    " -> b q o, b g k d, b g k v, b h q k"
+    " | b q e, key: b g s d, value: b g s v, mask?: *_, past?: b g p d, past_value?: b g p v"
     " -> b q o, b g k d, b g k v, b h q k",
 )
 def cached_attention(
     b: Dim, q: Dim, s: Dim, p: Dim = 0, k: Any = None, h: Any = None, d: Any = None, v: Any = None,
     e: Any = None, j: Any = None, heads: Any = None, kv_heads: Any = None, mask: int = 0,
-    scaled: int = 1, softcap: Any = 0, sink: int = 0,
+    scaled: int = 1, softcap: Any = 0, sink: int = 0, total: Any = None,
 ) -> Counts:  # fmt: skip
     """softmax(Q Kᵀ / √d + mask) V over the p tokens that were kept and the s new ones.
 
@@ -31,9 +33,9 @@ def cached_attention(
     queries, `kv_heads` of keys). `causal` and `window` state which scores are known to be
     void; the count is that of the full rectangle all the same.
     """
-    sizes = cached_axes(s, p, h, d, v, e, j, heads, kv_heads)
-    total = sizes["k"] if k is None else k
-    return attend(b * sizes["h"], q, total, sizes["d"], sizes["v"], mask, scaled, softcap, sink)
+    sizes = cached_axes(s, p, h, d, v, e, j, heads, kv_heads, None, total)
+    keys = sizes["k"] if k is None or total is not None else k
+    return attend(b * sizes["h"], q, keys, sizes["d"], sizes["v"], mask, scaled, softcap, sink)
 
 
 @rule("axes", "cached_attention")
@@ -44,15 +46,19 @@ def cached_axes(
     """`total` is the number of tokens where a cache of fixed length holds fewer."""
     k = p + s if total is None else total
     if e is None:
-        return {"h": h, "d": d, "v": v, "k": k}
+        return {"h": h, "d": d, "v": v, "k": k, "o": h * v}
     if not heads:
         raise ShapeMismatch("the number of heads is not given")
     kv_heads = kv_heads or heads
-    for size, parts in ((e, heads), (j, kv_heads)):
-        if isinstance(size, int) and isinstance(parts, int) and size % parts:
-            raise ShapeMismatch(f"an axis of {size} does not divide into {parts} heads")
-    width = j // kv_heads
-    return {"h": heads, "g": kv_heads, "d": e // heads, "v": width, "o": heads * width, "k": k}
+    if j is not None:
+        d, v = _width(e, heads), _width(j, kv_heads)
+    return {"h": heads, "g": kv_heads, "d": d, "v": v, "o": heads * v, "k": k}
+
+
+def _width(size: Dim, heads: Dim) -> Dim:
+    if isinstance(size, int) and isinstance(heads, int) and size % heads:
+        raise ShapeMismatch(f"an axis of {size} does not divide into {heads} heads")
+    return floordiv(size, heads)
 
 
 @op("attention_scores", "*b h q d, key: *b g k d -> *b h q k")
@@ -80,12 +86,12 @@ def linear_attention(
     """Token by token, for a state S of d x v per key head: S decays by exp(g); the delta rule
     puts v - Sᵀ k, times β, in place of v; S gains k ⊗ v; each query head reads Sᵀ q / √d.
 
-    Products with S are dot products; the outer product and the decay are elementwise.
+    The outer product counts as what it is, dot products of one term; the decay is elementwise.
     Yang et al. 2024, arXiv:2412.06464, eq. 10.
     """
     d, v = e // heads, j // kv_heads
     state, total = kv_heads * d * v, Counts(mul=heads * v) + dots(heads * v, d)
-    total += Counts(mul=state, add=state)
+    total += dots(state, 1) + Counts(add=state)
     if "gated" in rule:
         total += Counts(mul=state, exp=kv_heads if a is None else a)
     if "delta" in rule:

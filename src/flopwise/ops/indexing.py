@@ -203,3 +203,10 @@ def center_crop_pad(inputs: Tensors, axes: Any = None) -> list[Shape]:
     for axis, size in zip(range(len(shape)) if axes is None else axes, constant(inputs, 1)):
         shape[axis] = size
     return [tuple(shape)]
+
+
+@entered(False, "unblock")
+def unblock(inputs: Tensors, channels: Dim, last: bool = False) -> list[Shape]:
+    """From blocks of channels, the last of them filled up, to so many channels."""
+    n, _, *x = inputs[0].sizes
+    return [(n, *x, channels) if last else (n, channels, *x)]

@@ -53,3 +53,16 @@ def vote(inputs: Tensors, outputs: Tensors) -> Counts:
 @rule("shape", "vote")
 def voted(inputs: Tensors, size: Dim) -> list[Shape]:
     return [(*inputs[0].sizes[:-1], size)]
+
+
+@op("pair_scores", "*n s, coefficients: r s, rho: p -> *n p")
+def pair_scores(n: Shape, s: Dim, r: Dim, p: Dim) -> Counts:
+    """One machine between each pair of r + 1 classes, a dot product over the vectors of both:
+    every vector takes part in r of them."""
+    rows = prod(n)
+    return Counts(mac=rows * r * s, dot=rows * p, add=rows * p)
+
+
+@rule("axes", "pair_scores")
+def machines(pairs: Dim) -> dict[str, Any]:
+    return {"p": pairs}

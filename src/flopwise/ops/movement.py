@@ -176,13 +176,16 @@ def stack(inputs: Tensors, axis: int = 0) -> list[Shape]:
 @entered(True, "split")
 def split(
     inputs: Tensors, outputs: Tensors, axis: int = 0, sizes: Any = None, points: Any = None,
-    squeeze: bool = False,
+    squeeze: bool = False, ratio: Any = None,
 ) -> list[Shape]:  # fmt: skip
-    """Into given `sizes`, at given `points`, or into equal parts (the last may be smaller)."""
+    """Into given `sizes`, at given `points`, in a given `ratio`, or into equal parts (the last
+    may be smaller)."""
     shape: Shape = inputs[0].sizes
     whole, parts = shape[axis], len(outputs)
     if sizes is None and len(inputs) > 1 and inputs[1] is not None:
         sizes = constant(inputs, 1)
+    if ratio is not None:
+        sizes = [floordiv(whole * part, sum(ratio)) for part in ratio]
     if points is not None:
         ends = [*points, whole]
         sizes = [b - a for a, b in zip([0, *ends], ends)]

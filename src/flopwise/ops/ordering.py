@@ -80,11 +80,20 @@ def nonzero_shape(inputs: Tensors, most: Any = None, rows: bool = False) -> list
 
 
 @rule("shape", "unique")
-def unique_shape(inputs: Tensors, outputs: Tensors, most: Any = None) -> list[Shape]:
-    """As many as `most`; the places of all elements in the unique ones, and counts, besides."""
+def unique_shape(
+    inputs: Tensors, outputs: Tensors, most: Any = None, axis: Any = None, inverse: Any = None
+) -> list[Shape]:
+    """As many as `most`, of elements or of slices along an axis; then vectors of as many, but
+    the output at the place `inverse`, which finds each old one among them."""
     if most is None:
         raise UnknownValue("how many elements are unlike is data")
-    return [(most,)] * len(outputs)
+    shape = list(inputs[0].sizes)
+    whole = inputs[0].size if axis is None else shape[axis]
+    if axis is not None:
+        shape[axis] = most
+    first: Shape = (most,) if axis is None else tuple(shape)
+    rest: list[Shape] = [(whole,) if i == inverse else (most,) for i in range(len(outputs))]
+    return [first, *rest[1:]]
 
 
 @op("bincount", dtype="int64")

@@ -76,6 +76,7 @@ POINTWISE: dict[str, Callable[..., Any]] = {
     "logaddexp": lambda x, y: log(exp(x) + exp(y)),
     "erf": lambda x: erf(x),
     "fma": lambda x, y, z: x * y + z,
+    "complex_mul": lambda x, y: x * y - x * y,  # each of the two parts
     # trigonometry
     **dict.fromkeys(("sin", "cos", "tan", "asin", "acos", "atan"), lambda x: trig(x)),
     "sinh": lambda x: (exp(x) - exp(-x)) / 2,
@@ -94,6 +95,7 @@ POINTWISE: dict[str, Callable[..., Any]] = {
         ("equal", "not_equal", "less", "less_equal", "greater", "greater_equal"),
         lambda x, y: less(x, y),
     ),
+    "impute": lambda x: where(less(x, x), 0, x),
     "isnan": lambda x: less(x, x),
     "isinf": lambda x: less(x, x),
     # rounding and logic

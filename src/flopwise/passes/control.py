@@ -172,8 +172,8 @@ def _iterate(
     carried = min(len(start), len(body.inputs)) - first
     inferred = walk(_entered(body, start), ChainMap({}, known))
     state = inferred.outputs[skip : skip + carried]
-    settled = _same(start[first:], state) and all(t.known for t in inferred.outputs)
-    if settled or trips in (0, 1):
+    complete = all(t.known for n in inferred.nodes for t in n.outputs)
+    if (complete and _same(start[first:], state)) or trips in (0, 1):
         return inferred, trips, inferred.outputs[skip:]
     if isinstance(trips, int) and trips * max(len(body.nodes), 1) <= UNROLLED:
         return _unrolled(body, start, first, skip, trips, known, walk)

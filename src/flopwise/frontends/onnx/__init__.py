@@ -12,20 +12,10 @@ from flopwise.graph import Graph
 SUFFIXES = (".onnx",)
 
 TABLES = (
-    "arithmetic",
-    "attention",
-    "control",
-    "indexing",
-    "layers",
-    "movement",
-    "normalization",
-    "quantized",
-    "recurrent",
-    "sequences",
-    "signal",
-    "training",
-    "vision",
-)  # each enters its operators
+    "arithmetic", "attention", "classical", "control", "fused", "fused_attention",
+    "fused_movement", "fused_quantized", "indexing", "layers", "movement", "normalization",
+    "quantized", "recurrent", "sequences", "signal", "training", "vision",
+)  # fmt: skip
 
 _LENGTH = {2, 3, 4, 6, 7, 8, 14, 20, 25, 26}  # ModelProto's fields, by their encoding
 _NUMBER = {1, 5}
@@ -68,7 +58,7 @@ def load(source: Any, request: Request) -> Graph:
     from flopwise.frontends.onnx.schema import MODEL
     from flopwise.frontends.wire import Wire, open_map
 
-    for table in TABLES:
+    for table in TABLES:  # each enters its operators
         import_module(f"{__name__}.{table}")
     if isinstance(source, Path):
         wire, stem = open_map(source), source.stem

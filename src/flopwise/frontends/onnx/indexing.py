@@ -6,7 +6,7 @@ from typing import Any
 
 from flopwise.frontends.onnx.native import Native, lowers, same_meaning
 
-same_meaning({"NonZero": "nonzero", "ReverseSequence": "reverse_sequence"})
+same_meaning({"ReverseSequence": "reverse_sequence"})
 
 
 def number(n: Native, place: int, default: Any = None) -> Any:
@@ -50,7 +50,9 @@ def tensor_scatter(n: Native) -> None:
 
 @lowers("Compress")
 def compress(n: Native) -> None:
-    n.emit("compress", *n.inputs, axis=n.integer("axis", None))
+    known = n.given(1).value is not None
+    most = None if known else n.free()
+    n.emit("compress", *n.inputs, axis=n.integer("axis", None), most=most)
 
 
 @lowers("OneHot")
@@ -64,9 +66,17 @@ def top_k(n: Native) -> None:
     n.emit("top_k", *n.inputs, dtype=("", "int64"), **attrs)
 
 
+@lowers("NonZero")
+def nonzero(n: Native) -> None:
+    n.emit("nonzero", n.given(0), most=n.free())
+
+
 @lowers("Unique")
 def unique(n: Native) -> None:
-    n.emit("unique", n.given(0), dtype=("", "int64", "int64", "int64"))
+    """Along an axis, whole slices are compared."""
+    dtypes = ("", "int64", "int64", "int64")
+    axis, most = n.integer("axis", None), n.free()
+    n.emit("unique", n.given(0), dtype=dtypes, axis=axis, inverse=2, most=most)
 
 
 @lowers("ArgMax", "ArgMin")

@@ -47,15 +47,20 @@ def conv_transpose(n: Native) -> None:
     n.emit("conv_transpose", *n.inputs, **attrs)
 
 
+def gemm_pattern(n: Native) -> str:
+    """A and B, either of which may be transposed; a bias that broadcasts."""
+    a = "i *n" if n.integer("transA") else "*n i"
+    b = "o i" if n.integer("transB") else "i o"
+    return f"{a}, weight: {b}, bias?: *_ -> *n o"
+
+
 @lowers("Gemm")
 def gemm(n: Native) -> None:
     """alpha A B + beta C, either transposed."""
-    a = "i *n" if n.integer("transA") else "*n i"
-    b = "o i" if n.integer("transB") else "i o"
     bias, alpha, beta = n.input(2), n.real("alpha", 1.0), n.real("beta", 1.0)
     if bias is not None and beta != 1:
         bias = n.emit("mul", bias, scalar(n, beta), part="beta") if beta else None
-    attrs = {"pattern": f"{a}, weight: {b}, bias?: *_ -> *n o"}
+    attrs = {"pattern": gemm_pattern(n)}
     if alpha == 1:
         n.emit("linear", n.given(0), n.given(1), bias, **attrs)
         return

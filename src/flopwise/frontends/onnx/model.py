@@ -32,6 +32,7 @@ class Model:
         }
         self.nodes = 0
         self.generated = 0
+        self.notes: list[str] = []
 
     def unique(self, name: str) -> str:
         """The name, or one like it: blocks side by side may use the same."""
@@ -52,6 +53,7 @@ class Block:
         self.opsets: Mapping[str, int] = opsets or (outer.opsets if outer else model.opsets)
         self.values: dict[str, Tensor] = {}
         self.nodes: list[Node] = []
+        self.declared: Declared | None = None
         self.bindings: Mapping[str, Message] = outer.bindings if outer else {}
         self.calls: tuple[Key, ...] = outer.calls if outer else ()
 
@@ -77,6 +79,10 @@ class Block:
         tensor = self.fresh(name or "unused")
         self.values[name] = tensor
         return tensor
+
+    def states(self, name: str) -> bool:
+        """Whether the file says of what shape a value is."""
+        return self.declared is not None and name in self.declared.stated
 
     def lower(self, messages: list[Message]) -> None:
         """Every node in an order in which it can run."""
@@ -152,6 +158,7 @@ class Block:
     def graph(self, message: Message, name: str) -> Graph:
         """Lower a whole GraphProto."""
         self.constants(message)
+        self.declared = Declared(self, message.get("value_info", []), message.get("output", []))
         inputs = []
         for value in message.get("input", ()):
             label = value.get("name", "")
@@ -162,10 +169,9 @@ class Block:
         made = [self.output(value.get("name", "")) for value in message.get("output", ())]
         used = {t.name for n in self.nodes for t in n.inputs if t is not None}
         spare = [t for t in self.values.values() if t and t.role == "weight" and t.name not in used]
-        declared = Declared(self, message.get("value_info", []), message.get("output", []))
         return Graph(
             tuple(inputs), tuple(made), tuple(self.nodes), name, "onnx", tuple(spare),
-            declared=declared,
+            declared=self.declared,
         )  # fmt: skip
 
     def output(self, name: str) -> Tensor:
@@ -183,16 +189,22 @@ class Declared(Mapping[str, Shape]):
         self.block, self.spans, self.outputs = block, spans, outputs
 
     @cached_property
-    def shapes(self) -> dict[str, Shape]:
-        """Complete shapes by the name that the tensor has in our graph."""
-        wire, found = self.block.wire, {}
+    def stated(self) -> dict[str, Shape]:
+        """Complete shapes by the name that a value has in the file."""
+        wire = self.block.wire
         values = (wire.read(VALUE, a, b, 0) for a, b in self.spans)
+        found = {}
         for value in (*self.outputs, *values):
-            tensor = self.block.values.get(value.get("name", ""))
-            stated = typed("", value.get("type", {}))
-            if tensor is not None and stated.shape is not None and stated.known:
-                found[tensor.name] = stated.sizes
+            tensor = typed("", value.get("type", {}))
+            if tensor.shape is not None and tensor.known:
+                found[value.get("name", "")] = tensor.sizes
         return found
+
+    @cached_property
+    def shapes(self) -> dict[str, Shape]:
+        """The same by the name that the tensor has in our graph."""
+        values = self.block.values
+        return {values[name].name: s for name, s in self.stated.items() if name in values}
 
     def __getitem__(self, name: str) -> Shape:
         return self.shapes[name]
@@ -219,7 +231,7 @@ def lower(wire: Wire, message: Message, stem: str) -> Graph:
 
 def notes(model: Model, message: Message) -> tuple[str, ...]:
     """What a reader of the totals should know of the file."""
-    found = []
+    found = [*dict.fromkeys(model.notes)]
     if model.generated:
         found.append(
             f"{model.generated:,} floats are made by ConstantOfShape nodes: not stored in the "

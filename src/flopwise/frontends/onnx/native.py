@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
+from flopwise.dims import Dim, symbol
 from flopwise.errors import UnreadableModel
 from flopwise.frontends.onnx.tensors import dtype_of, stored, texts
 from flopwise.frontends.wire import Message
@@ -14,15 +15,16 @@ from flopwise.graph import Node, Tensor
 if TYPE_CHECKING:
     from flopwise.frontends.onnx.model import Block
 
-Lowering = Callable[["Native"], Any]
+Lowering = Callable[..., Any]  # of a Native, and what others of its kind may add
+L = TypeVar("L", bound=Lowering)
 
 LOWERINGS: dict[tuple[str, str], Lowering] = {}
 
 
-def lowers(*names: str, domain: str = "") -> Callable[[Lowering], Lowering]:
+def lowers(*names: str, domain: str = "") -> Callable[[L], L]:
     """Enter the decorated function as what native operators of a domain mean."""
 
-    def enter(function: Lowering) -> Lowering:
+    def enter(function: L) -> L:
         LOWERINGS.update({(domain, name): function for name in names})
         return function
 
@@ -115,17 +117,29 @@ class Native:
 
         Attributes that are None are left out.
         """
-        block = self.block
-        name = f"{self.name}/{part}" if part else self.name
         if part:
-            made = [block.fresh(name)]
-        else:
-            made = [block.define(o) for o in (self.outputs if outputs is None else outputs)]
+            return self.parts(op, *inputs, part=part, results=1, **attrs)[0]
+        made = [self.block.define(o) for o in (self.outputs if outputs is None else outputs)]
+        return self._write(op, inputs, made, "", attrs)[0]
+
+    def parts(
+        self, op: str, *inputs: Tensor | None, part: str, results: int, **attrs: Any
+    ) -> list[Tensor]:
+        """Write one node with so many intermediate results."""
+        name = f"{self.name}/{part}"
+        made = [self.block.fresh(f"{name}.{i}" if i else name) for i in range(results)]
+        return self._write(op, inputs, made, part, attrs)
+
+    def _write(
+        self, op: str, inputs: Sequence[Tensor | None], made: list[Tensor], part: str,
+        attrs: dict[str, Any],
+    ) -> list[Tensor]:  # fmt: skip
+        name = f"{self.name}/{part}" if part else self.name
         scope = (*self.scope, part) if part else self.scope
         given = {k: v for k, v in attrs.items() if v is not None}
         node = Node(op, tuple(inputs), tuple(made), given, name, scope, self.origin)
-        block.nodes.append(node)
-        return made[0] if made else Tensor("")
+        self.block.nodes.append(node)
+        return made or [Tensor("")]
 
     def activated(
         self, activation: str | None, op: str, *inputs: Tensor | None, **attrs: Any
@@ -135,6 +149,18 @@ class Native:
             self.emit(op, *inputs, **attrs)
         else:
             self.emit(activation, self.emit(op, *inputs, part=op, **attrs))
+
+    def free(self, output: int = 0) -> Dim | None:
+        """A symbol for a number that is data, and a note that says so; None where the file
+        itself states the shape of the output."""
+        name = self.outputs[output] if output < len(self.outputs) else ""
+        if self.block.states(name):
+            return None
+        count = symbol(f"{name or self.name}_count")
+        self.block.model.notes.append(
+            f"{self.name} ({self.origin}): how many it finds is data; that number is '{count}'"
+        )
+        return count
 
     def alias(self, tensor: Tensor, output: int = 0) -> None:
         """The output is the very tensor given: a constant, say."""

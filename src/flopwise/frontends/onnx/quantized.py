@@ -6,7 +6,6 @@ from dataclasses import replace
 
 from flopwise.frontends.onnx.layers import window
 from flopwise.frontends.onnx.native import Native, lowers
-from flopwise.frontends.onnx.tensors import DTYPES
 from flopwise.graph import Tensor
 
 
@@ -63,12 +62,12 @@ def aligned(n: Native, zero: Tensor | None, part: str) -> Tensor | None:
 
 
 @lowers("QLinearConv")
-def qlinear_conv(n: Native) -> None:
+def qlinear_conv(n: Native, pattern: str | None = None) -> None:
     """Data, weight and result, each with scale and zero point; then the bias."""
     x = centred(n, n.given(0), n.input(2), "data")
     weight = centred(n, learned(n.given(3)), n.input(5), "weight")
     bias = n.input(8)
-    attrs = {"groups": n.integer("group", 1), **window(n)}
+    attrs = {"groups": n.integer("group", 1), "pattern": pattern, **window(n)}
     product = n.emit("conv", x, weight, bias and learned(bias), part="conv", dtype="int32", **attrs)
     requantize(n, product, n.given(6), n.input(7))
 
@@ -84,6 +83,3 @@ def requantize(n: Native, tensor: Tensor, scale: Tensor, zero: Tensor | None) ->
     """To the scale, zero point and type of the result."""
     dtype = zero.dtype if zero is not None and zero.dtype else "uint8"
     n.emit("quantize", tensor, scale, zero, like=0, dtype=dtype)
-
-
-__all__ = ["DTYPES"]

@@ -5,10 +5,8 @@ A sequence of tensors of one shape is one tensor, with the sequence as its first
 
 from __future__ import annotations
 
-from flopwise.frontends.onnx.indexing import number
 from flopwise.frontends.onnx.native import Native, lowers, same_meaning
 from flopwise.frontends.onnx.tensors import DTYPES
-from flopwise.graph import Tensor
 
 same_meaning({
     "SequenceInsert": "sequence_insert", "SequenceErase": "sequence_erase",
@@ -65,7 +63,7 @@ def string_normalizer(n: Native) -> None:
 
 @lowers("StringSplit")
 def string_split(n: Native) -> None:
-    n.emit("text_split", n.given(0), dtype=("string", "int64"))
+    n.emit("text_split", n.given(0), dtype=("string", "int64"), most=n.free())
 
 
 @lowers("TfIdfVectorizer")
@@ -74,6 +72,3 @@ def tfidf(n: Native) -> None:
     places = n.integers("ngram_indexes") or (0,)
     weighted = n.text("mode") in ("IDF", "TFIDF")
     n.emit("ngrams", n.given(0), size=max(places) + 1, weighted=weighted, dtype="float32")
-
-
-__all__ = ["Tensor", "number"]

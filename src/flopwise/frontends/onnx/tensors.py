@@ -118,17 +118,18 @@ def _typed(wire: Wire, message: Message, dtype: str) -> list[Any] | None:
 
 
 def typed(name: str, kind: Message, role: str = "activation") -> Tensor:
-    """A tensor of a TypeProto. A sequence is one tensor, whose first axis is its length."""
+    """A tensor of a TypeProto. A sequence (or a map) is one tensor, whose first axis is its
+    length."""
     lengths: list[Dim | None] = []
     while "tensor" not in kind and "sparse" not in kind:
-        if "sequence" in kind:
+        if "sequence" in kind or "map" in kind:
             lengths.append(symbol(f"{name}_length"))
         kind = next((kind[k] for k in ("sequence", "optional", "map") if k in kind), {})
         if not kind:
             return Tensor(name, None, "", role)
         kind = kind.get("of", {})
     tensor = kind.get("tensor") or kind.get("sparse") or {}
-    shape = tensor.get("shape")
+    shape = tensor.get("shape", {} if lengths else None)
     sizes = None if shape is None else (*lengths, *map(_size, shape.get("dim", ())))
     return Tensor(name, sizes, dtype_of(tensor.get("elem_type", 0)), role)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from flopwise.errors import UnreadableModel
-from flopwise.frontends.onnx.indexing import number
 from flopwise.frontends.onnx.layers import window
 from flopwise.frontends.onnx.native import Native, lowers
 
@@ -16,7 +15,7 @@ def resize(n: Native) -> None:
     in Upsample's first versions, scales are attributes."""
     attrs: dict[str, Any] = {
         "mode": n.text("mode", "nearest"), "policy": n.text("keep_aspect_ratio_policy") or None,
-        "antialias": bool(n.integer("antialias")), "axes": n.integers("axes"),
+        "antialias": "stretch" if n.integer("antialias") else None, "axes": n.integers("axes"),
     }  # fmt: skip
     if scales := n.reals("scales"):
         n.emit("resize", n.given(0), scale=scales, **attrs)
@@ -78,6 +77,3 @@ def col2im(n: Native) -> None:
 def image_decoder(n: Native) -> None:
     """The size of the image is in its bytes."""
     n.emit("image_decode", n.given(0), channels=1 if "Gray" in n.text("pixel_format") else 3)
-
-
-__all__ = ["number"]

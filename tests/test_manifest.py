@@ -15,6 +15,9 @@ import flopwise
 SHARED = Path(__file__).parents[2] / "shared" / "models"
 WITHOUT_FRAMEWORK = {"caffe", "mxnet", "darknet", "onnx"}
 
+# MediaPipe's own operator is in no schema: told by its name, and not in the manifest's number.
+CUSTOM = {"tflite/mediapipe_selfie_segmentation.tflite": {"CUSTOM Convolution2DTransposeBias": 1}}
+
 
 def rows() -> list[dict[str, str]]:
     if not SHARED.is_dir():
@@ -36,7 +39,7 @@ def inputs(text: str) -> Any:
 @pytest.mark.parametrize("row", rows(), ids=lambda r: r["file"])
 def test_counts_equal_the_manifest(row: dict[str, str]) -> None:
     profile = flopwise.count(SHARED / row["file"], inputs=inputs(row["input"]) or None)
-    assert profile.coverage == 1, profile.not_counted()
+    assert profile.not_counted() == CUSTOM.get(row["file"], {})
     if row["macs"]:
         assert profile.total().mac == int(row["macs"])
     if row["params"]:

@@ -29,19 +29,16 @@ def blend(samples: Dim, taps: Dim) -> Counts:
 @op("resize")
 def resize(
     inputs: Tensors, outputs: Tensors, mode: str = "nearest", antialias: Any = False
-) -> Counts | None:
+) -> Counts:
     """Nearest neighbours cost nothing; linear blends 2 neighbours and cubic 4 along each
-    axis that changes; "area" averages all that a target covers. How many neighbours
-    antialiasing takes depends on the tool: not counted, and listed; but "stretch", as ONNX
-    defines it, widens the window by the ratio of sizes where an axis shrinks."""
+    axis that changes; "area" averages all that a target covers. Antialiasing
+    stretches the window by the ratio of sizes where an axis shrinks."""
     x, y = inputs[0].sizes, outputs[0].sizes
     if mode == "area":
         return Counts(add=covered(x, y) - prod(y), div=prod(y))
     if mode not in TAPS:
         raise ShapeMismatch(f"resize by '{mode}'; known are area, {', '.join(TAPS)}")
-    taps, stretched = TAPS[mode], antialias == "stretch" and mode != "nearest"
-    if antialias and mode != "nearest" and not stretched:
-        return None
+    taps, stretched = TAPS[mode], antialias and mode != "nearest"
     return blend(outputs[0].size, prod(
         dims.maximum(ceildiv(taps * a, b), taps) if stretched else taps
         for a, b in zip(x, y) if a != b

@@ -15,7 +15,7 @@ def resize(n: Native) -> None:
     in Upsample's first versions, scales are attributes."""
     attrs: dict[str, Any] = {
         "mode": n.text("mode", "nearest"), "policy": n.text("keep_aspect_ratio_policy") or None,
-        "antialias": "stretch" if n.integer("antialias") else None, "axes": n.integers("axes"),
+        "antialias": bool(n.integer("antialias")), "axes": n.integers("axes"),
     }  # fmt: skip
     if scales := n.reals("scales"):
         n.emit("resize", n.given(0), scale=scales, **attrs)

@@ -96,6 +96,12 @@ class Profile:
         return sum(t.size for t in every_tensor(self.graph) if t.role == "buffer" and t.known)
 
     @property
+    def activations(self) -> Dim:
+        """Elements of the results of contractions, as timm and fvcore count them; those of
+        the products inside a fused operator too."""
+        return sum((row.repeat * _results(row) for row in self.rows), 0)
+
+    @property
     def weight_bytes(self) -> Dim:
         return sum((t.bytes for t in self.weights), 0)
 
@@ -199,6 +205,14 @@ class Profile:
         from flopwise.reports.table import render
 
         return render(self)
+
+
+def _results(row: Row) -> Dim:
+    if row.counts is None or row.counts.dot == 0:
+        return 0
+    entry = ops.find(row.node.op)
+    is_one = entry is not None and entry.family == "contraction"
+    return row.node.outputs[0].size if is_one else row.counts.dot
 
 
 def _only_op(rows: list[Row]) -> str:

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from math import gcd
 from typing import Any
 
 from flopwise.counts import Counts, dots
-from flopwise.dims import Dim, at_least, ceildiv, minimum, prod
+from flopwise.dims import Dim, at_least, ceildiv, floordiv, maximum, minimum, prod
 from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape, Tensor
 from flopwise.ops import op, rule
 from flopwise.ops.broadcasting import broadcast
+from flopwise.pattern import show
 
 
 @op("conv", "n c *x, weight: f g *k, bias?: f -> n f *y")
@@ -33,11 +36,28 @@ def windows(
 
 @op("conv_transpose", "n c *x, weight: c g *k, bias?: f -> n f *y")
 def conv_transpose(
-    n: Dim, c: Dim, x: Shape, g: Dim, k: Shape, f: Dim, y: Shape, bias: int
-) -> Counts:
-    """Every input element meets every tap once: g output channels per group."""
-    outputs = n * f * prod(y)
-    return Counts(mac=n * c * prod(x) * g * prod(k), dot=outputs, add=outputs * bias)
+    n: Dim, c: Dim, x: Shape, g: Dim, k: Shape, f: Dim, y: Shape, bias: int,
+    stride: Any = 1, dilation: Any = 1,
+) -> Counts:  # fmt: skip
+    """Every input element meets every tap once: g output channels per group.
+
+    The products that fall on one place are one sum, also on places that padding crops.
+    """
+    outputs, sums = n * f * prod(y), n * f * prod(reached(x, k, stride, dilation))
+    return Counts(mac=n * c * prod(x) * g * prod(k), dot=sums, add=outputs * bias)
+
+
+def reached(x: Shape, k: Shape, stride: Any, dilation: Any) -> tuple[Any, ...]:
+    """Per axis, how many places i stride + j dilation there are, for i < x and j < k.
+
+    Where (i, j) and (i + dilation, j - stride) exist both, they are the same place;
+    common factors of stride and dilation aside.
+    """
+    places: list[Any] = []
+    for a, t, s, d in zip(x, k, each(stride, len(x)), each(dilation, len(x))):
+        common = gcd(s, d) if isinstance(s, int) and isinstance(d, int) else 1
+        places.append(a * t - maximum(a - d // common, 0) * maximum(t - s // common, 0))
+    return tuple(places)
 
 
 @rule("axes", "conv_transpose")
@@ -54,6 +74,8 @@ def spread(
     elif y is None:
         full = [(a - 1) * s + d * (t - 1) + 1 + o for a, t, s, d, o in axes]
         y = tuple(size - b - e for size, (b, e) in zip(full, pairs(pad, rank)))
+        if any(isinstance(size, int) and size < 1 for size in y):
+            raise ShapeMismatch(f"a padding of {pad} leaves nothing of {show(tuple(full))}")
     return {"f": f, "k": k, "g": f // groups, "y": tuple(y)}
 
 
@@ -137,24 +159,23 @@ def matmul_axes(p: Shape = (), q: Shape = ()) -> dict[str, Any]:
 def einsum(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...], equation: str) -> Counts:
     """One product over all axes at once for two operands; left to right for more."""
     terms, result = split_equation(equation, [len(t.sizes) for t in inputs])
-    sizes = axis_sizes(terms, inputs)
-    total, left = Counts(), terms[0]
-    for i, term in enumerate(terms[1:], 1):
-        needed = {*result, *(a for t in terms[i + 1 :] for a in t)}
-        kept = tuple(dict.fromkeys(a for a in (*left, *term) if a in needed))
-        summed = prod(sizes[a] for a in {*left, *term} - {*kept})
-        total += dots(prod(sizes[a] for a in kept), summed)
-        left = kept
+    left = axis_sizes(terms[:1], [inputs[0].sizes])
     if len(terms) == 1:
-        outputs_size = prod(sizes[a] for a in result)
-        total += Counts(add=prod(sizes[a] for a in set(left)) - outputs_size)
+        return Counts(add=prod(left.values()) - prod(left[a] for a in result))
+    total = Counts()
+    for i, (term, tensor) in enumerate(zip(terms[1:], inputs[1:]), 2):
+        needed = {*result, *(a for later in terms[i:] for a in later)}
+        sizes = axis_sizes([(*left,), term], [(*left.values(),), tensor.sizes])
+        left = {a: size for a, size in sizes.items() if a in needed}
+        summed = prod(size for a, size in sizes.items() if a not in needed)
+        total += dots(prod(left.values()), summed)
     return total
 
 
 @rule("shape", "einsum")
 def einsum_shape(inputs: tuple[Tensor, ...], equation: str) -> list[Shape]:
     terms, result = split_equation(equation, [len(t.sizes) for t in inputs])
-    sizes = axis_sizes(terms, inputs)
+    sizes = axis_sizes(terms, [t.sizes for t in inputs])
     return [tuple(sizes[a] for a in result)]
 
 
@@ -182,13 +203,22 @@ def split_equation(
     return terms, (*(str(i) for i in range(extra)), *implicit)
 
 
-def axis_sizes(terms: list[tuple[str, ...]], inputs: tuple[Tensor, ...]) -> dict[str, Dim]:
+def axis_sizes(terms: Sequence[tuple[str, ...]], shapes: Sequence[Shape]) -> dict[str, Dim]:
+    """The size of each axis; an axis of size 1 goes with any other."""
     sizes: dict[str, Dim] = {}
-    for term, tensor in zip(terms, inputs):
-        if len(term) != len(tensor.sizes):
-            raise ShapeMismatch(f"einsum term '{''.join(term)}' does not fit {tensor.shape}")
-        for axis, size in zip(term, tensor.sizes):
-            (sizes[axis],) = broadcast((sizes.get(axis, 1),), (size,))
+    for term, shape in zip(terms, shapes):
+        if len(term) != len(shape):
+            raise ShapeMismatch(f"einsum term '{''.join(term)}' does not fit {show(shape)}")
+        for axis, size in zip(term, shape):
+            known = sizes.setdefault(axis, size)
+            if (
+                isinstance(known, int)
+                and isinstance(size, int)
+                and known != size
+                and 1 not in (known, size)
+            ):
+                raise ShapeMismatch(f"einsum axis {axis} is both {known} and {size}")
+            (sizes[axis],) = broadcast((known,), (size,))
     return sizes
 
 
@@ -213,8 +243,8 @@ def slide(
 ) -> Shape:
     """The number of window positions per axis.
 
-    `pad` "same" gives ceil(x / stride). `ceil` rounds a last partial window in: "full"
-    always, True only when it begins before the end of the padded input.
+    `pad` "same" gives ceil(x / stride). `ceil` lets a last window reach beyond the padded
+    axis: "full" always, True only when it begins before the padding after the axis.
     """
     rank = len(x)
     stride, dilation = each(stride, rank), each(dilation, rank)
@@ -226,11 +256,9 @@ def slide(
 
 def positions(x: Dim, window: Dim, stride: Dim, pad: tuple[Dim, Dim], ceil: Any) -> Dim:
     room = x + pad[0] + pad[1] - window
-    if isinstance(room, int) and room < 0:
+    count = (ceildiv(room, stride) if ceil else floordiv(room, stride)) + 1
+    if isinstance(count, int) and count < 1:
         raise ShapeMismatch(f"a window of {window} does not fit an axis of {x} padded by {pad}")
-    if not ceil:
-        return room // stride + 1
-    count = ceildiv(room, stride) + 1
-    if ceil == "full" or (pad == (0, 0) and at_least(window, stride)):
+    if ceil in (False, "full") or (pad == (0, 0) and at_least(window, stride)):
         return count
     return minimum(count, (x + pad[0] - 1) // stride + 1)

@@ -94,7 +94,10 @@ def scale(n: Dim, c: Dim, x: Shape, weight: int, bias: int) -> Counts:
 
 @op("lrn", "n c *x -> n c *x")
 def lrn(n: Dim, c: Dim, x: Shape, size: Dim) -> Counts:
-    """x / (k + alpha/size · sum of `size` neighbours squared)^beta; AlexNet §3.3."""
+    """x / (k + alpha/size · sum of `size` neighbours squared)^beta; AlexNet §3.3.
+
+    Neighbours before the first and after the last count like padding.
+    """
     each = n * c * prod(x)
     return each * Counts(mul=3, add=size, log=1, exp=1, div=1)
 

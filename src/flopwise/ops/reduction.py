@@ -14,7 +14,11 @@ from flopwise.ops.contraction import each, slide
 
 @op("max_pool", "n c *x -> n c *y, n c *y")
 def max_pool(n: Dim, c: Dim, y: Shape, k: Any) -> Counts:
-    """prod(k) - 1 comparisons per output; a second output holds the places."""
+    """prod(k) - 1 comparisons per output; a second output holds the places.
+
+    Padding counts as elements, here and below, and so does what a last window of ceil
+    mode reaches beyond it: all windows are alike.
+    """
     return n * c * prod(y) * Counts(cmp=prod(each(k, len(y))) - 1)
 
 
@@ -31,10 +35,17 @@ def sum_pool(n: Dim, c: Dim, y: Shape, k: Any) -> Counts:
 
 
 @op("lp_pool", "n c *x -> n c *y")
-def lp_pool(n: Dim, c: Dim, y: Shape, k: Any) -> Counts:
-    """The root of a sum of powers; p = 2: a square each and a square root."""
-    taps = prod(each(k, len(y)))
-    return n * c * prod(y) * Counts(mul=taps, add=taps - 1, sqrt=1)
+def lp_pool(n: Dim, c: Dim, y: Shape, k: Any, p: float = 2) -> Counts:
+    """The p-th root of the sum of |x|^p: squares and a square root for p = 2."""
+    return n * c * prod(y) * norm(prod(each(k, len(y))), p)
+
+
+def norm(size: Dim, p: float) -> Counts:
+    """The p-norm of `size` elements; other powers than 1 and 2 are exp(p log |x|)."""
+    power, root = Counts(cmp=1, log=1, mul=1, exp=1), Counts(log=1, div=1, exp=1)
+    if p in (1, 2):
+        power, root = (Counts(cmp=1), Counts()) if p == 1 else (Counts(mul=1), Counts(sqrt=1))
+    return size * power + Counts(add=size - 1) + root
 
 
 @rule("axes", "max_pool", "avg_pool", "sum_pool", "lp_pool")
@@ -55,8 +66,8 @@ def global_max_pool(n: Dim, c: Dim, x: Shape) -> Counts:
 
 
 @op("global_lp_pool", "n c *x -> n c *_")
-def global_lp_pool(n: Dim, c: Dim, x: Shape) -> Counts:
-    return n * c * Counts(mul=prod(x), add=prod(x) - 1, sqrt=1)
+def global_lp_pool(n: Dim, c: Dim, x: Shape, p: float = 2) -> Counts:
+    return n * c * norm(prod(x), p)
 
 
 @rule("shape", "global_avg_pool", "global_max_pool", "global_lp_pool")

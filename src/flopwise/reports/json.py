@@ -31,7 +31,7 @@ def to_dict(profile: Profile, depth: int | None = None) -> dict[str, Any]:
             "macs": plain(total.mac),
             "flops": plain(total.flops),
             "ops": plain(total.ops),
-            "activations": plain(total.dot),
+            "activations": plain(profile.activations),
             "weight_bytes": plain(profile.weight_bytes),
             "read_bytes": plain(total.read),
             "write_bytes": plain(total.write),

@@ -64,7 +64,7 @@ def to_json(verdict: Verdict, profile: Profile) -> str:
             "flops": plain(total.flops),
             "ops": plain(total.ops),
             "params": plain(profile.params),
-            "activations": plain(total.dot),
+            "activations": plain(profile.activations),
         },
         "explained": verdict.explained,
         "tried": verdict.tried,

@@ -57,7 +57,7 @@ def features(profile: Profile) -> Features:
     return Features(
         macs=profile.total().mac,
         ops=profile.total().ops,
-        activations=profile.total().dot,
+        activations=profile.activations,
         head=head.total.mac if head else 0,
         params_head=head.params if head else 0,
         classes=head.node.outputs[0].sizes[-1] if head else 0,

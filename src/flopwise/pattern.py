@@ -89,12 +89,13 @@ class Pattern:
         if axis == "_":
             return
         known = int(axis) if axis.isdigit() else bound.get(axis, size)
-        if known != size and not (_symbolic(known) or _symbolic(size)):
+        same = _same(known, size)
+        if same is None:
             raise ShapeMismatch(
                 f"axis {axis} is both {show(known)} and {show(size)} ('{self.text}')"
             )
-        if axis not in bound and not axis.isdigit():
-            bound[axis] = size
+        if not axis.isdigit():
+            bound[axis] = same
 
     def fill(self, operand: Operand, axes: Mapping[str, Any]) -> Shape:
         """The shape of an operand from its axes. Raises KeyError when one is missing."""
@@ -107,10 +108,15 @@ class Pattern:
         return tuple(shape)
 
 
-def _symbolic(size: Any) -> bool:
-    return not isinstance(size, int) and (
-        not isinstance(size, tuple) or any(not isinstance(s, int) for s in size)
-    )
+def _same(a: Any, b: Any) -> Any:
+    """Two sizes or spans as one, None if they cannot be; a number says more than a symbol."""
+    if a == b:
+        return a
+    if isinstance(a, tuple):
+        parts = tuple(map(_same, a, b))
+        return None if len(a) != len(b) or None in parts else parts
+    numbers = [size for size in (a, b) if isinstance(size, int)]
+    return None if len(numbers) == 2 else (*numbers, a)[0]
 
 
 def show(size: Any) -> str:

@@ -259,6 +259,28 @@ def test_keyboard_moves_opens_and_closes(page: Page) -> None:
     assert "Point at a layer" in page.text("#details-body")
 
 
+def test_icicle_zooms_by_mouse_and_by_keys(page: Page) -> None:
+    keys = pytest.importorskip("selenium.webdriver.common.keys").Keys
+    page.show(FIXED)
+    labels = "return [...document.querySelectorAll('#icicle g')].map((g) => g.ariaLabel)"
+    whole = page.run(labels)
+    assert whole[:2] == ["whole model, 100.0%, 13.42 M", "stem, 12.1%, 1.622 M"]
+    for key in (keys.ARROW_DOWN, keys.ENTER):
+        page.run("document.querySelector('#icicle svg').focus()")
+        page.browser.switch_to.active_element.send_keys(key)
+        if key == keys.ARROW_DOWN:
+            assert page.text("#details h3") == "stem"
+            page.browser.switch_to.active_element.send_keys(keys.ARROW_RIGHT, keys.ARROW_LEFT)
+    assert page.run(labels)[0] == "stem, 12.1%, 1.622 M"
+    page.browser.switch_to.active_element.send_keys(keys.ESCAPE)
+    assert page.run(labels) == whole
+    page.browser.execute_script(
+        "[...document.querySelectorAll('#icicle g')].find((g) => g.ariaLabel.startsWith('loop'))"
+        ".dispatchEvent(new MouseEvent('click', {bubbles: true}))"
+    )
+    assert page.text("#details h3") == "loop/conv_1"
+
+
 def test_formula_of_a_layer_in_letters_and_numbers(page: Page) -> None:
     page.show(FIXED)
     page.click("#table tr[data-at]:nth-last-child(2)")

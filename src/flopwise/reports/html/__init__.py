@@ -16,7 +16,17 @@ from flopwise.profile import Profile
 from flopwise.reports.card import facts, methods, program, shape, title
 from flopwise.reports.html.data import contents
 
-SCRIPTS = ("expression", "model", "formats", "charts", "icicle", "table", "details", "page")
+SCRIPTS = (
+    "expression",
+    "model",
+    "formats",
+    "charts",
+    "scatter",
+    "icicle",
+    "table",
+    "details",
+    "page",
+)
 _SLOT = re.compile(r"\{\{(\w+)\}\}")
 
 

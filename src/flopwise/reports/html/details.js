@@ -50,46 +50,38 @@ function moduleDetails(node) {
 }
 
 function layerDetails(node) {
-  const inputs = text(field("inputs", node.index));
+  const inputs = text(field("inputs", node.index)) || "no inputs";
   const repeat = settled(field("repeat", node.index));
-  const parts = [...heading(node.name, [node.op, node.origin].filter(Boolean).join(" · "))];
-  parts.push(
-    build("p", { class: "shapes" }, `${inputs || "no inputs"} → ${sized(node.shape)}`),
+  return [
+    ...heading(node.name, [node.op, node.origin].filter(Boolean).join(" · ")),
+    build("p", { class: "shapes" }, `${inputs} → ${sized(node.shape)}`),
     exactList(node),
-  );
-  if (repeat !== 1)
-    parts.push(build("p", {}, `Runs ${digits(repeat)} times; formulas are for one run.`));
-  if (!node.known) {
-    parts.push(
-      build(
-        "p",
-        { class: "caution" },
-        `${node.origin || node.op} has no formula, or a size that it needs is not known. It is in no total.`,
-      ),
-    );
-    return parts;
-  }
-  const group = data.formulas[data.formula[node.index]];
-  const reading = group.readings[state.convention];
-  const formulas = [...(reading ? [[convention().name, ...reading]] : []), ...group.counts];
-  if (reading && convention().perBatch)
-    parts.push(
-      build("p", {}, `${convention().name} divides by the batch; its formula is before that.`),
-    );
-  const meaning = data.ops[node.op].meaning;
-  if (meaning) parts.push(build("p", { class: "meaning" }, meaning));
-  if (formulas.length)
-    parts.push(
-      build(
-        "dl",
-        { class: "formulas" },
-        ...formulas.flatMap((formula) => formulaRows(formula, group.letters)),
-      ),
-    );
-  const pattern = text(group.pattern);
-  if (pattern && formulas.length)
-    parts.push(build("p", { class: "pattern" }, "Axes: ", build("code", {}, pattern)));
-  return parts;
+    ...paragraph(repeat !== 1, {}, `Runs ${digits(repeat)} times; formulas are for one run.`),
+    ...(node.known ? formulaParts(node) : paragraph(true, { class: "caution" }, notCounted(node))),
+  ];
+}
+
+const paragraph = (wanted, attributes, ...words) =>
+  wanted ? [build("p", attributes, ...words)] : [];
+
+const notCounted = (node) =>
+  `${node.origin || node.op} has no formula, or a size that it needs is not known. It is in no total.`;
+
+function formulaParts(node) {
+  const { letters, counts, readings, pattern } = data.formulas[data.formula[node.index]];
+  const { name, perBatch } = convention();
+  const reading = readings[state.convention];
+  const formulas = [...(reading ? [[name, ...reading]] : []), ...counts];
+  const { meaning } = data.ops[node.op];
+  if (!formulas.length) return paragraph(meaning, { class: "meaning" }, meaning);
+  const rows = formulas.flatMap((formula) => formulaRows(formula, letters));
+  const divided = `${name} divides by the batch; its formula is before that.`;
+  return [
+    ...paragraph(reading && perBatch, {}, divided),
+    ...paragraph(meaning, { class: "meaning" }, meaning),
+    build("dl", { class: "formulas" }, ...rows),
+    ...paragraph(text(pattern), { class: "pattern" }, "Axes: ", build("code", {}, text(pattern))),
+  ];
 }
 
 function formulaRows([what, letters, result], values) {

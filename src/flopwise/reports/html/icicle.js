@@ -4,11 +4,9 @@ const HEIGHT = 200; // of the whole, where modules are not nested too deep for i
 const icicle = { cells: [], active: 0 };
 
 function drawIcicle() {
-  const figure = document.getElementById("icicle");
+  const figure = byId("icicle");
   figure.replaceChildren();
   drawTrail();
-  const chosen = measureKey();
-  const weight = (node) => Number(amount(chosen, node)) || 0;
   if (!weight(state.zoom)) {
     const why = unsettled()
       ? "Give the sizes above to draw this."
@@ -17,58 +15,67 @@ function drawIcicle() {
     return;
   }
   const width = figure.clientWidth || 900;
-  const placed = d3
-    .hierarchy(state.zoom, (node) => node.children)
-    .sum((node) => (node.layer ? weight(node) : 0));
-  d3.partition().size([width, 1])(placed);
-  const drawn = placed.descendants().filter((cell) => cell.x1 - cell.x0 >= 0.6);
-  const levels = 1 + Math.max(...drawn.map((cell) => cell.depth));
+  const cells = placed(width);
+  const levels = 1 + Math.max(...cells.map((cell) => cell.depth));
   const level = Math.round(Math.max(24, Math.min(48, HEIGHT / levels)));
+  Object.assign(icicle, { cells, active: 0 });
   const svg = d3
     .select(figure)
     .append("svg")
     .attr("viewBox", `0 0 ${width} ${level * levels}`);
-  svg
-    .attr("role", "tree")
-    .attr("tabindex", 0)
-    .attr(
-      "aria-label",
-      "Modules and layers by cost. Arrow keys move, Enter opens, Escape goes back.",
-    );
-  icicle.cells = drawn;
-  icicle.active = 0;
-  const g = svg
+  const told = "Modules and layers by cost. Arrow keys move, Enter opens, Escape goes back.";
+  svg.attr("role", "tree").attr("tabindex", 0).attr("aria-label", told);
+  const groups = drawCells(svg, level);
+  svg.on("keydown", (event) => moved(event, svg));
+  svg.on("blur", () => groups.classed("active", false));
+}
+
+const weight = (node) => Number(amount(measureKey(), node)) || 0;
+
+// The cells that are wide enough to be seen.
+function placed(width) {
+  const cells = d3.hierarchy(state.zoom, (node) => node.children);
+  cells.sum((node) => (node.layer ? weight(node) : 0));
+  d3.partition().size([width, 1])(cells);
+  return cells.descendants().filter((cell) => cell.x1 - cell.x0 >= 0.6);
+}
+
+function drawCells(svg, level) {
+  const groups = svg
     .selectAll("g")
     .data(icicle.cells)
     .join("g")
     .attr("id", (_, i) => `cell-${i}`)
     .attr("role", "treeitem")
     .attr("aria-level", (cell) => cell.depth + 1)
-    .attr(
-      "aria-label",
-      (cell) =>
-        `${cell.data.label || "whole model"}, ${percent(cell.value, weight(root)) || "0%"}, ${measured(amount(chosen, cell.data))}`,
-    )
-    .attr("class", (cell) => `cell ${cell.data.layer ? series.get(cell.data.op) : "module"}`)
-    .attr("transform", (cell) => `translate(${cell.x0},${cell.depth * level})`);
-  g.append("rect")
-    .attr("width", (cell) => Math.max(cell.x1 - cell.x0 - (cell.x1 - cell.x0 > 3 ? 1 : 0), 0.6))
+    .attr("aria-label", cellTold)
+    .attr("class", ({ data }) => `cell ${data.layer ? series.get(data.op) : "module"}`)
+    .attr("transform", (cell) => `translate(${cell.x0},${cell.depth * level})`)
+    .on("click", (_, cell) => opened(cell.data));
+  const gap = (width) => (width > 3 ? width - 1 : width);
+  groups
+    .append("rect")
+    .attr("width", (cell) => gap(cell.x1 - cell.x0))
     .attr("height", level - 1);
-  g.filter((cell) => cell.x1 - cell.x0 > 28)
+  groups
+    .filter((cell) => cell.x1 - cell.x0 > 28)
     .append("text")
     .attr("x", 5)
     .attr("y", level / 2 + 4)
     .text((cell) => fitted(cell, weight(root)));
-  g.on("pointermove", (event, cell) => {
-    showTip(event, cell.data.name || cell.data.path || "whole model", amounts(cell.data));
-    showDetails(cell.data);
-  })
-    .on("pointerleave", () => {
-      hideTip();
-      showDetails(state.selected);
-    })
-    .on("click", (_, cell) => opened(cell.data));
-  svg.on("keydown", (event) => moved(event, svg)).on("blur", () => g.classed("active", false));
+  const title = ({ data }) => data.name || data.path || "whole model";
+  pointed(
+    groups,
+    title,
+    (cell) => amounts(cell.data),
+    (cell) => cell.data,
+  );
+  return groups;
+}
+
+function cellTold(cell) {
+  const share = percent(cell.value, weight(root)) || "0%";
+  return `${cell.data.label || "whole model"}, ${share}, ${measured(amount(measureKey(), cell.data))}`;
 }
 
 function fitted(cell, whole) {

@@ -174,52 +174,54 @@ function choices(name, change) {
 }
 
 function tableEvents() {
-  let waiting = 0;
-  const rowOf = (event) => event.target.closest?.("tr[data-at]");
-  byId("filter").addEventListener("input", (event) => {
-    clearTimeout(waiting);
-    waiting = setTimeout(() => setState({ filter: event.target.value }), 80);
-  });
+  const nodeOf = (event) => {
+    const row = event.target.closest?.("tr[data-at]");
+    return row ? list.rows[Number(row.dataset.at)].node : null;
+  };
+  const pointedAt = (event) => {
+    if (nodeOf(event)) showDetails(nodeOf(event));
+  };
   body.addEventListener("keydown", keyed);
-  body.addEventListener("click", (event) => {
-    const row = rowOf(event);
-    if (!row) return;
-    const { node } = list.rows[Number(row.dataset.at)];
-    list.active = Number(row.dataset.at);
-    if (node.layer) setState({ selected: node === state.selected ? null : node });
-    else toggle(node);
-    body.querySelector('[tabindex="0"]')?.focus({ preventScroll: true });
-  });
+  body.addEventListener("click", (event) => nodeOf(event) && clicked(event, nodeOf(event)));
   body.addEventListener(
     "pointerover",
-    (event) =>
-      event.pointerType === "mouse" &&
-      rowOf(event) &&
-      showDetails(list.rows[Number(rowOf(event).dataset.at)].node),
+    (event) => event.pointerType === "mouse" && pointedAt(event),
   );
   body.addEventListener("pointerleave", () => showDetails(state.selected));
   body.addEventListener(
     "focusin",
-    (event) =>
-      rowOf(event) &&
-      event.target.matches(":focus-visible") &&
-      showDetails(list.rows[Number(rowOf(event).dataset.at)].node),
+    (event) => event.target.matches(":focus-visible") && pointedAt(event),
   );
-  byId("expand").addEventListener("click", () => {
-    openTo(Infinity);
-    drawTable();
+}
+
+function clicked(event, node) {
+  list.active = Number(event.target.closest("tr").dataset.at);
+  if (node.layer) setState({ selected: node === state.selected ? null : node });
+  else toggle(node);
+  body.querySelector('[tabindex="0"]')?.focus({ preventScroll: true });
+}
+
+function toolEvents() {
+  let waiting = 0;
+  byId("filter").addEventListener("input", (event) => {
+    clearTimeout(waiting);
+    waiting = setTimeout(() => setState({ filter: event.target.value }), 80);
   });
-  byId("collapse").addEventListener("click", () => {
-    openTo(0);
-    drawTable();
-  });
+  const opens = (id, depth) =>
+    byId(id).addEventListener("click", () => {
+      openTo(depth);
+      drawTable();
+    });
+  opens("expand", Infinity);
+  opens("collapse", 0);
   byId("close").addEventListener("click", () => setState({ selected: null }));
   addEventListener("keydown", (event) => event.key === "Escape" && setState({ selected: null }));
 }
 
-function windowEvents() {
+// The same function, at most once per frame.
+function soon(draw) {
   let asked = false;
-  const soon = (draw) => () => {
+  return () => {
     if (asked) return;
     asked = true;
     requestAnimationFrame(() => {
@@ -227,6 +229,9 @@ function windowEvents() {
       draw();
     });
   };
+}
+
+function windowEvents() {
   addEventListener("scroll", soon(drawScrolled), { passive: true });
   let width = innerWidth;
   addEventListener(
@@ -259,6 +264,7 @@ openFirst();
 choices("measure", (measure) => setState({ measure }));
 choices("order", (order) => setState({ flat: order === "flat" }));
 tableEvents();
+toolEvents();
 windowEvents();
 drawAll();
 document.documentElement.dataset.ready = "true";

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from flopwise.errors import UnreadableModel
 from flopwise.sizes import LARGEST
 
+MOST = 65_536  # groups, steps and the like: more are a broken file
+
 
 @dataclass(frozen=True, slots=True)
 class Section:
@@ -28,11 +30,13 @@ class Section:
             return default
         return _integer(self.options[key], key)
 
-    def size(self, key: str, default: int | None = None, least: int = 1) -> int:
-        """A whole number between `least` and the largest size."""
+    def size(
+        self, key: str, default: int | None = None, least: int = 1, most: int = LARGEST
+    ) -> int:
+        """A whole number between `least` and `most`."""
         size = self.integer(key, default)
-        if not least <= size <= LARGEST:
-            raise UnreadableModel(f"{key} is {size}, not between {least} and {LARGEST:,}")
+        if not least <= size <= most:
+            raise UnreadableModel(f"{key} is {size}, not between {least} and {most:,}")
         return size
 
     def flag(self, key: str) -> bool:

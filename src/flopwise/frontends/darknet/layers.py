@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flopwise.errors import UnreadableModel
-from flopwise.frontends.darknet.cfg import Section
+from flopwise.frontends.darknet.cfg import MOST, Section
 from flopwise.frontends.darknet.lowering import Emit, layer, unknown
 from flopwise.graph import Tensor
 
@@ -163,7 +163,7 @@ def average(emit: Emit, s: Section, x: Tensor) -> Tensor:
 @layer("route")
 def route(emit: Emit, s: Section, x: Tensor) -> Tensor:
     """Other layers side by side; of each only one of its groups of channels."""
-    inputs, groups = emit.others("layers"), s.size("groups", 1)
+    inputs, groups = emit.others("layers"), s.size("groups", 1, most=MOST)
     chosen = s.integer("group_id", 0)
     if not 0 <= chosen < groups:
         raise UnreadableModel(f"group_id is {chosen}, and there are {groups} groups")

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from flopwise.frontends.darknet.cfg import Section
+from flopwise.frontends.darknet.cfg import MOST, Section
 from flopwise.frontends.darknet.layers import activate, dense, filters
 from flopwise.frontends.darknet.lowering import Emit, layer, unknown
 from flopwise.graph import Tensor
@@ -117,6 +117,6 @@ def memory(emit: Emit, s: Section, x: Tensor, gate: Gate) -> Tensor:
 @layer("history")
 def history(emit: Emit, s: Section, x: Tensor) -> Tensor:
     """This map and those of the steps before."""
-    steps = s.size("history_size", 4)
+    steps = s.size("history_size", 4, most=MOST)
     old = [emit("identity", x, part=f"state{i}") for i in range(1, steps)]
     return emit("concat", x, *old, axis=1)

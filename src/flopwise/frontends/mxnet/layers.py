@@ -6,7 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from flopwise.frontends.mxnet.lowering import Emit, native, unknown
-from flopwise.frontends.mxnet.symbol import Symbol
+from flopwise.frontends.mxnet.symbol import MOST, Symbol
 from flopwise.graph import Tensor
 
 Operands = list[Tensor]
@@ -83,8 +83,9 @@ def rnn(emit: Emit, s: Symbol, x: Operands) -> None:
     emit(
         mode.partition("_")[0], x[0], weight, x[2] if len(x) > 2 else None, cell,
         pattern="t n i, weight: w, h0?: s n p, c0?: s n h -> t n o, s n p, s n h",
-        hidden=s.size("state_size"), layers=s.size("num_layers"), directions=2 if both else 1,
-        projection=s.integer("projection_size", 0), **attrs,
+        hidden=s.size("state_size"), layers=s.size("num_layers", most=MOST),
+        directions=2 if both else 1, **attrs,
+        projection=s.size("projection_size") if s.given("projection_size") else 0,
         outputs=(3 if mode == "lstm" else 2) if s.flag("state_outputs") else 1,
     )  # fmt: skip
 
@@ -120,7 +121,7 @@ def global_pooling(emit: Emit, s: Symbol, x: Operands, kind: str) -> None:
 
 @native("adaptiveavgpooling2d")
 def adaptive(emit: Emit, s: Symbol, x: Operands) -> None:
-    emit("adaptive_avg_pool", x[0], size=s.sizes("output_size", 1))
+    emit("adaptive_avg_pool", x[0], size=s.sizes("output_size", 1, most=MOST))
 
 
 @native(

@@ -48,6 +48,8 @@ def native(*names: str, **operands: Any) -> Callable[[Lower], Lower]:
 
 def unknown(emit: Emit, s: Symbol, x: list[Tensor]) -> None:
     """An operator that we have no meaning for: listed, never silently nothing."""
+    if s.op == "Custom":
+        emit = emit.renamed(f"Custom ({s.text('op_type')})")
     emit("unknown", *x, outputs=emit.net.read[s.id] + 1)
 
 
@@ -215,8 +217,8 @@ class Emit:
 
     def _output(self, name: str, i: int, shape: Shape | None) -> Tensor:
         unique = name if i == 0 else f"{name}:{i}"
-        while unique in self.net.names:
-            unique += "'"
+        if unique in self.net.names:
+            unique += f"@{self.symbol.id}"
         self.net.names.add(unique)
         return Tensor(unique, shape)
 

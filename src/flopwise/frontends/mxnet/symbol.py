@@ -6,12 +6,14 @@ import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from math import isfinite
 from typing import Any
 
 from flopwise.errors import UnreadableModel
 from flopwise.sizes import LARGEST
 
 Source = tuple[int, int]
+MOST = 65_536  # parts, layers and the like: more are a broken file
 _WHOLE = re.compile(r"[+-]?\d{1,18}L?")
 
 
@@ -37,17 +39,11 @@ class Symbol:
         return self.text(key, str(default)).lower() in ("true", "1")
 
     def number(self, key: str, default: float = 0) -> float:
-        try:
-            return float(self.text(key)) if self.given(key) else default
-        except ValueError:
-            raise UnreadableModel(f"{key} is '{self.text(key)}', not a number") from None
+        return _number(self.text(key), key) if self.given(key) else default
 
     def numbers(self, key: str) -> tuple[float, ...]:
         """A tuple of numbers, such as the sizes of anchors."""
-        try:
-            return tuple(float(part) for part in _parts(self.text(key)))
-        except ValueError:
-            raise UnreadableModel(f"{key} is '{self.text(key)}', not numbers") from None
+        return tuple(_number(part, key) for part in _parts(self.text(key)))
 
     def integer(self, key: str, default: int | None = None) -> int:
         if not self.given(key):
@@ -56,9 +52,9 @@ class Symbol:
             return default
         return _integer(self.text(key), key)
 
-    def size(self, key: str, default: int | None = None) -> int:
-        """A whole number that is at least 1."""
-        return _bounded(self.integer(key, default), key, 1)
+    def size(self, key: str, default: int | None = None, most: int = LARGEST) -> int:
+        """A whole number between 1 and `most`."""
+        return _bounded(self.integer(key, default), key, 1, most)
 
     def integers(self, key: str) -> tuple[int | None, ...] | None:
         """Axes or places along them; an element may be None. None when not given."""
@@ -66,11 +62,11 @@ class Symbol:
             return None
         return tuple(None if p == "None" else _integer(p, key) for p in _parts(self.text(key)))
 
-    def sizes(self, key: str, default: Any = None, least: int = 1) -> Any:
+    def sizes(self, key: str, default: Any = None, least: int = 1, most: int = LARGEST) -> Any:
         """A tuple of sizes; `default` where it is not given or empty. Raises UnreadableModel."""
         if not self.given(key):
             return default
-        return tuple(_bounded(_integer(p, key), key, least) for p in _parts(self.text(key)))
+        return tuple(_bounded(_integer(p, key), key, least, most) for p in _parts(self.text(key)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,8 +102,8 @@ def _symbol(i: int, node: Any, count: int, where: str) -> Symbol:
     if not isinstance(node, dict) or not isinstance(node.get("op"), str) or not node["op"]:
         raise UnreadableModel(f"{place} has no op")
     attrs: dict[str, str] = {}
-    for spelling in ("attr", "attrs", "param"):  # `param` holds the operator's own, and wins
-        if isinstance(found := node.get(spelling), dict):
+    for spelling in ("param", *(key for key in node if key in ("attr", "attrs"))):
+        if isinstance(found := node.get(spelling), dict):  # the last wins, as MXNet reads them
             attrs |= {str(k): str(v) for k, v in found.items()}
     sources = _sources(node.get("inputs", []), count, place)
     for source, _ in sources:
@@ -129,6 +125,8 @@ def _sources(entries: Any, count: int, place: str) -> tuple[Source, ...]:
             )
         if pair[0] >= count:
             raise UnreadableModel(f"{place} reads node {pair[0]}, and there are {count} nodes")
+        if pair[1] >= MOST:
+            raise UnreadableModel(f"{place} reads output {pair[1]} of node {pair[0]}")
         sources.append((pair[0], pair[1]))
     return tuple(sources)
 
@@ -144,7 +142,16 @@ def _integer(text: str, key: str) -> int:
     return int(text.strip().rstrip("L"))
 
 
-def _bounded(size: int, key: str, least: int) -> int:
-    if not least <= size <= LARGEST:
-        raise UnreadableModel(f"{key} is {size}, not between {least} and {LARGEST:,}")
+def _number(text: str, key: str) -> float:
+    try:
+        if isfinite(number := float(text)):
+            return number
+    except ValueError:
+        pass
+    raise UnreadableModel(f"{key} is '{text[:40]}', not a number")
+
+
+def _bounded(size: int, key: str, least: int, most: int) -> int:
+    if not least <= size <= most:
+        raise UnreadableModel(f"{key} is {size}, not between {least} and {most:,}")
     return size

@@ -6,9 +6,10 @@ from math import ceil
 from typing import Any
 
 from flopwise.errors import UnreadableModel
-from flopwise.frontends.mxnet.lowering import Emit, native, unknown
-from flopwise.frontends.mxnet.symbol import Symbol
+from flopwise.frontends.mxnet.lowering import DTYPES, Emit, native, unknown
+from flopwise.frontends.mxnet.symbol import MOST, Symbol
 from flopwise.graph import Tensor
+from flopwise.sizes import LARGEST
 
 Operands = list[Tensor]
 ALL = 2**31 - 1
@@ -85,7 +86,7 @@ def stack(emit: Emit, s: Symbol, x: Operands) -> None:
 
 @native("slicechannel", "split")
 def split(emit: Emit, s: Symbol, x: Operands) -> None:
-    parts, axis = s.size("num_outputs"), s.integer("axis", 1)
+    parts, axis = s.size("num_outputs", most=MOST), s.integer("axis", 1)
     emit("split", x[0], axis=axis, squeeze=s.flag("squeeze_axis"), outputs=parts)
 
 
@@ -93,7 +94,8 @@ def split(emit: Emit, s: Symbol, x: Operands) -> None:
 def split_at(emit: Emit, s: Symbol, x: Operands) -> None:
     """Into equal `sections`, or where parts begin (the first at 0)."""
     axis, squeeze = s.integer("axis", 0), s.flag("squeeze_axis")
-    if sections := s.integer("sections", 0):
+    if s.integer("sections", 0):
+        sections = s.size("sections", most=MOST)
         emit("split", x[0], axis=axis, squeeze=squeeze, outputs=sections)
     else:
         points = [p for p in s.integers("indices") or () if p]
@@ -228,8 +230,10 @@ def pick(emit: Emit, s: Symbol, x: Operands) -> None:
     """One element along an axis (all but the last two spellings: any axis)."""
     axis = s.integer("axis", -1)
     kept = " 1" if s.flag("keepdims") else ""
-    before, after = ("*b ", "") if axis == -1 else ("".join(f"b{i} " for i in range(axis)), " *r")
-    if axis < -1:
+    before, after = (
+        ("*b ", "") if axis < 0 else ("".join(f"b{i} " for i in range(axis % 32)), " *r")
+    )
+    if not -1 <= axis < 32:
         unknown(emit.renamed(f"pick of axis {axis}"), s, x)
     else:
         emit("gather", *x[:2], pattern=f"{before}_{after}, *_ -> {before.strip()}{kept}{after}")
@@ -237,7 +241,8 @@ def pick(emit: Emit, s: Symbol, x: Operands) -> None:
 
 @native("one_hot")
 def one_hot(emit: Emit, s: Symbol, x: Operands) -> None:
-    emit("one_hot", x[0], depth=s.size("depth"), dtype=s.text("dtype", "float32"))
+    dtype = s.text("dtype", "float32")
+    emit("one_hot", x[0], depth=s.size("depth"), dtype=dtype if dtype in DTYPES else "float32")
 
 
 @native("zeros_like", "ones_like")
@@ -259,7 +264,9 @@ def constant(emit: Emit, s: Symbol, x: Operands) -> None:
 
 @native("arange", least=0)
 def arange(emit: Emit, s: Symbol, x: Operands) -> None:
-    start, stop = s.number("start"), s.number("stop", float("nan"))
-    start, stop = (0.0, start) if stop != stop else (start, stop)
-    count = ceil((stop - start) / (s.number("step", 1) or 1))
-    emit("constant", filled=(max(count, 0) * s.size("repeat", 1),))
+    start, stop = s.number("start"), s.number("stop")
+    start, stop = (start, stop) if s.given("stop") else (0.0, start)
+    count = (stop - start) / (s.number("step", 1) or 1)
+    if not 0 < count <= LARGEST:
+        raise UnreadableModel(f"a range of {count:g} numbers")
+    emit("constant", filled=(ceil(count) * s.size("repeat", 1),))

@@ -354,15 +354,20 @@ def test_names_of_layers_are_only_text(page: Page) -> None:
     assert not page.all("img, main b:not(.c-share b), main i:not(.dot, .chevron, .c-share i)")
 
 
-def test_five_thousand_layers_put_few_rows_in_the_page(page: Page) -> None:
+@pytest.mark.parametrize("size", SIZES)
+def test_five_thousand_layers_put_few_rows_in_the_page(page: Page, size: str) -> None:
     tensors = [Tensor("t0", (1, 64), role="input"), *(Tensor(f"t{i + 1}") for i in range(5000))]
     nodes = [
         Node("relu", (a,), (b,), {}, f"layer{i}", ("model", str(i // 10), str(i % 10)), "Relu")
         for i, (a, b) in enumerate(pairwise(tensors))
     ]
     graph = Graph((tensors[0],), (tensors[-1],), tuple(nodes), "deep", "graph")
-    page.show(profile(infer(graph), plugins.load("conventions", "ops")))
+    page.show(profile(infer(graph), plugins.load("conventions", "ops")), size)
     page.click("#expand")
+    widths = "[...document.querySelectorAll('#table thead th')].map((th) => th.offsetWidth)"
+    assert page.run(f"return {widths}.filter((w) => w).length") == (8 if size == "desktop" else 3)
+    assert page.run(f"return {widths}[0]") > 180
+    assert page.run(f"return {widths}.reduce((a, b) => a + b) <= innerWidth")
     assert page.all("#table")[0].get_attribute("aria-rowcount") == "5502"
     page.click("input[value=flat]")
     assert len(page.rows()) < 150

@@ -142,13 +142,11 @@ function drawScrolled() {
   if (first < list.from || past > list.until) drawRows();
 }
 
+// One cell, in the column that is always shown: more would bring hidden columns back.
 function spacer(height) {
-  const made = build(
-    "tr",
-    { class: "spacer", role: "presentation", "aria-hidden": "true" },
-    build("td", { colspan: COLUMNS.length }),
-  );
-  made.firstChild.style.height = `${height}px`;
+  const cell = build("td", { class: "c-name" });
+  cell.style.height = `${height}px`;
+  const made = build("tr", { class: "spacer", role: "presentation", "aria-hidden": "true" }, cell);
   made.hidden = height <= 0;
   return made;
 }

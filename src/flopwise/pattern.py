@@ -121,7 +121,7 @@ def _same(a: Any, b: Any) -> Any:
 
 def show(size: Any) -> str:
     """A size or a shape as users write it: 3, or 1x3x224x224."""
-    return "x".join(map(str, size)) if isinstance(size, tuple) else str(size)
+    return ("x".join(map(str, size)) or "()") if isinstance(size, tuple) else str(size)
 
 
 @cache

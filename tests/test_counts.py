@@ -1,0 +1,86 @@
+"""The algebra of elementary things."""
+
+from __future__ import annotations
+
+from dataclasses import FrozenInstanceError
+from fractions import Fraction
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flopwise.counts import ELEMENTARY, FIELDS, ZERO, Counts, dots
+from flopwise.dims import symbol
+
+N, K = symbol("N"), symbol("K")
+amounts = st.integers(0, 10**12)
+counted = st.builds(Counts, **dict.fromkeys(FIELDS, amounts))
+
+
+@given(counted, counted, counted, amounts)
+def test_counts_are_a_module(a: Counts, b: Counts, c: Counts, n: int) -> None:
+    assert (a + b) + c == a + (b + c)
+    assert a + b == b + a
+    assert a + ZERO == a == ZERO + a
+    assert a - a == ZERO
+    assert n * (a + b) == n * a + n * b
+    assert 1 * a == a
+    assert 0 * a == ZERO
+    assert (a + b).ops == a.ops + b.ops
+    assert (n * a).weigh({"mac": 3, "exp": 5}) == n * a.weigh({"mac": 3, "exp": 5})
+
+
+@given(counted, amounts)
+def test_free_sizes_are_put_in_last(a: Counts, n: int) -> None:
+    assert (N * a).at(N=n) == n * a
+    assert (N * a + a).ops == N * a.ops + a.ops
+    assert (N * a).at(K=n) == N * a
+
+
+@pytest.mark.parametrize(
+    ("counts", "ops", "flops"),
+    [
+        (dots(1, 1), 1, 2),
+        (dots(1, 5), 9, 10),
+        (dots(4, 5), 36, 40),
+        (dots(4, 5) + Counts(add=4), 40, 40),
+        (dots(N, K), 2 * N * K - N, 2 * N * K),
+        (Counts(add=1, mul=2, div=3, cmp=4, exp=5, log=6, sqrt=7, trig=8, erf=9, bit=10), 55, 0),
+        (Counts(read=100, write=10), 0, 0),
+        (ZERO, 0, 0),
+    ],
+)
+def test_a_dot_product_is_its_products_and_one_sum_less(
+    counts: Counts, ops: Any, flops: Any
+) -> None:
+    assert counts.ops == ops
+    assert counts.flops == flops
+
+
+def test_bytes_are_what_is_read_and_written() -> None:
+    assert Counts(read=100, write=10, mac=7).bytes == 110
+
+
+def test_only_what_occurs_is_listed() -> None:
+    assert (dots(2, 3) + Counts(exp=N)).items() == [("mac", 6), ("dot", 2), ("exp", N)]
+    assert ZERO.items() == []
+
+
+def test_weights_may_be_fractions_and_leave_out_kinds() -> None:
+    counts = Counts(mac=6, add=4, exp=1)
+    assert counts.weigh({"mac": 1, "add": Fraction(1, 2)}) == 8
+    assert (N * counts).weigh({"mac": 1, "add": Fraction(1, 2)}) == 8 * N
+    assert counts.weigh({}) == 0
+
+
+def test_kinds_are_a_closed_list() -> None:
+    assert {"mac", "dot", "read", "write"} == {*FIELDS} - {*ELEMENTARY}
+    with pytest.raises(TypeError):
+        Counts(flops=1)
+    with pytest.raises(FrozenInstanceError):
+        ZERO.mac = 1
+    with pytest.raises(TypeError):
+        ZERO + 1
+    with pytest.raises(AttributeError):
+        ZERO.weigh({"flop": 1})

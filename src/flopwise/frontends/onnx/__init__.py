@@ -12,7 +12,7 @@ from flopwise.graph import Graph
 SUFFIXES = (".onnx",)
 
 TABLES = (
-    "arithmetic", "attention", "classical", "control", "fused", "fused_attention",
+    "arithmetic", "attention", "blocked", "classical", "control", "fused", "fused_attention",
     "fused_movement", "fused_quantized", "indexing", "layers", "movement", "normalization",
     "quantized", "recurrent", "sequences", "signal", "training", "vision",
 )  # fmt: skip

@@ -52,6 +52,8 @@ class Block:
         self.model, self.wire, self.outer = model, model.wire, outer
         self.opsets: Mapping[str, int] = opsets or (outer.opsets if outer else model.opsets)
         self.values: dict[str, Tensor] = {}
+        self.stored: dict[str, Message] = {}
+        self.messages: list[Message] = []
         self.nodes: list[Node] = []
         self.declared: Declared | None = None
         self.bindings: Mapping[str, Message] = outer.bindings if outer else {}
@@ -80,13 +82,23 @@ class Block:
         self.values[name] = tensor
         return tensor
 
+    @cached_property
+    def unblocked(self) -> dict[str, int]:
+        """The channels of values that leave onnxruntime's layout of blocks."""
+        leaving = (m for m in self.messages if m.get("op_type") == "ReorderOutput")
+        return {
+            m.get("input", [""])[0]: a.get("i", 0)
+            for m in leaving for a in m.get("attribute", ()) if a.get("name") == "channels"
+        }  # fmt: skip
+
     def states(self, name: str) -> bool:
         """Whether the file says of what shape a value is."""
         return self.declared is not None and name in self.declared.stated
 
     def lower(self, messages: list[Message]) -> None:
         """Every node in an order in which it can run."""
-        for message in in_order(messages, self):
+        self.messages = in_order(messages)
+        for message in self.messages:
             self.model.nodes += 1
             if self.model.nodes > LARGEST:
                 raise UnreadableModel(f"more than {LARGEST:,} nodes once functions are inlined")
@@ -139,6 +151,7 @@ class Block:
         if name in self.values:
             raise UnreadableModel(f"initializer '{name}' is there twice")
         self.values[name] = read(self.wire, message, self.model.unique(name))
+        self.stored[name] = message
 
     def subgraph(self, message: Message, name: str) -> Graph:
         """A graph inside a node, which sees the names around it."""
@@ -269,7 +282,7 @@ def place(message: Message) -> str:
     return f"node '{name}' ({message.get('op_type', '')})"
 
 
-def in_order(messages: list[Message], block: Block) -> list[Message]:
+def in_order(messages: list[Message]) -> list[Message]:
     """The nodes such that each comes after those it needs. Raises UnreadableModel.
 
     The format asks for that order; files that differ are put right.

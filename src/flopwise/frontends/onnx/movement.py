@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from flopwise.errors import UnreadableModel
+from flopwise.frontends.onnx.blocked import splits_block
 from flopwise.frontends.onnx.native import Native, lowers, same_meaning
 from flopwise.frontends.onnx.tensors import DTYPES, constant, sparse
 from flopwise.graph import Tensor
@@ -90,6 +91,9 @@ def shape_of(n: Native) -> None:
 
 @lowers("Reshape")
 def reshape(n: Native) -> None:
+    if splits_block(n):
+        n.emit("identity", n.given(0))
+        return
     zero = bool(n.integer("allowzero"))
     n.emit("reshape", *n.inputs, shape=n.integers("shape"), allowzero=zero)
 

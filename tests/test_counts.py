@@ -51,9 +51,7 @@ def test_free_sizes_are_put_in_last(a: Counts, n: int) -> None:
         (ZERO, 0, 0),
     ],
 )
-def test_a_dot_product_is_its_products_and_one_sum_less(
-    counts: Counts, ops: Any, flops: Any
-) -> None:
+def test_a_dot_product_is_products_and_one_sum_less(counts: Counts, ops: Any, flops: Any) -> None:
     assert counts.ops == ops
     assert counts.flops == flops
 
@@ -80,7 +78,5 @@ def test_kinds_are_a_closed_list() -> None:
         Counts(flops=1)
     with pytest.raises(FrozenInstanceError):
         ZERO.mac = 1
-    with pytest.raises(TypeError):
-        ZERO + 1
     with pytest.raises(AttributeError):
         ZERO.weigh({"flop": 1})

@@ -50,6 +50,9 @@ class Op:
 
 
 OPS: dict[str, Op] = {}
+MISFITS = (
+    AttributeError, IndexError, KeyError, TypeError, ValueError, ZeroDivisionError, AssertionError,
+)  # fmt: skip
 
 
 def op(
@@ -98,7 +101,11 @@ def known() -> Iterator[Op]:
 
 
 def call(function: Rule, known: Mapping[str, Any], attrs: Mapping[str, Any]) -> Any:
-    """Call a rule with what its parameters name: from `known`, else from `attrs`."""
+    """Call a rule with what its parameters name: from `known`, else from `attrs`.
+
+    Raises ShapeMismatch when one of them is nowhere, or when the rule cannot be applied to
+    what it is given: an axis that is not there, an operand that is absent.
+    """
     arguments = {}
     for name, default in parameters(function):
         if name in known:
@@ -107,7 +114,12 @@ def call(function: Rule, known: Mapping[str, Any], attrs: Mapping[str, Any]) -> 
             arguments[name] = attrs[name]
         elif default is inspect.Parameter.empty:
             raise ShapeMismatch(f"'{name}' is not given and follows from no operand")
-    return function(**arguments)
+    try:
+        return function(**arguments)
+    except MISFITS as error:
+        absent = "'NoneType' object has no" in str(error)
+        reason = "a needed one is absent" if absent else error
+        raise ShapeMismatch(f"operands do not fit ({reason})") from error
 
 
 _PARAMETERS: dict[Rule, tuple[tuple[str, Any], ...]] = {}

@@ -6,6 +6,7 @@ from typing import Any
 
 from flopwise.counts import Counts
 from flopwise.dims import Dim, prod
+from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape, Tensor
 from flopwise.ops import op, rule
 
@@ -132,6 +133,8 @@ def log_softmax(x: Shape, axis: int = -1, onward: Any = False) -> Counts:
 
 def rest(x: Shape, axis: int, onward: Any) -> Any:
     """The product of the axes that are not summed over."""
+    if x and not -len(x) <= axis < len(x) + bool(onward):
+        raise ShapeMismatch(f"axis {axis} is out of range for {len(x)} axes")
     axis += len(x) if axis < 0 else 0
     return prod(x[:axis]) if onward else prod(x[:axis]) * prod(x[axis + 1 :])
 

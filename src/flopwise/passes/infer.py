@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any
 
 from flopwise import ops
+from flopwise.dims import Expr
 from flopwise.errors import FlopwiseError, ShapeMismatch, UnknownValue
 from flopwise.graph import Graph, Node, Shape, Tensor
 from flopwise.ops import Op
@@ -110,10 +111,15 @@ def _shaped(
 ) -> tuple[Tensor, ...]:
     dtypes = _dtypes(node, entry)
     for shape in shapes:
-        if any(isinstance(size, int) and size < 0 for size in shape):
+        if not all(map(_is_size, shape)):
             raise ShapeMismatch(f"an output of shape {tuple(shape)}")
     filled = [replace(t, shape=tuple(s), dtype=d) for t, s, d in zip(outputs, shapes, dtypes)]
     return (*filled, *outputs[len(filled) :])
+
+
+def _is_size(size: Any) -> bool:
+    """A number from 0 on, a polynomial, or open."""
+    return size is None or isinstance(size, Expr) or (isinstance(size, int) and size >= 0)
 
 
 def _dtypes(node: Node, entry: Op) -> tuple[str, ...]:

@@ -131,7 +131,7 @@ def emit_slice(emit: Emit, x: Tensor, axes: list[int], begin: Any, end: Any, ste
 
 @native("slice_like", least=2)
 def slice_like(emit: Emit, s: Symbol, x: Operands) -> None:
-    emit("crop", *x[:2], axes=s.integers("axes") or None, axis=0)
+    emit("slice_like", *x[:2], axes=s.integers("axes") or None)
 
 
 @native("Crop")
@@ -172,10 +172,9 @@ def broadcast_to(emit: Emit, s: Symbol, x: Operands) -> None:
 
 @native("like", least=2)
 def broadcast_like(emit: Emit, s: Symbol, x: Operands) -> None:
-    if s.given("lhs_axes"):
-        unknown(emit, s, x)
-    else:
-        emit("expand", *x[:2], pattern="*_, *y -> *y")
+    """To the shape of the second operand, or some axes to those of the other."""
+    axes, others = s.integers("lhs_axes") or None, s.integers("rhs_axes") or None
+    emit("broadcast_like", *x[:2], axes=axes, like_axes=others)
 
 
 @native("axis", "axes")
@@ -247,7 +246,7 @@ def one_hot(emit: Emit, s: Symbol, x: Operands) -> None:
 
 @native("zeros_like", "ones_like")
 def constant_like(emit: Emit, s: Symbol, x: Operands) -> None:
-    emit("constant", x[0])
+    emit("constant_like", x[0])
 
 
 @native("zeros", "ones", "full", "zeros_without_dtype", least=0)

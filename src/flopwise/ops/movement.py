@@ -236,14 +236,10 @@ def _clamp(place: Dim, size: Dim) -> Dim:
 
 
 @entered(True, "crop")
-def crop(inputs: Tensors, axis: int = 2, size: Any = None, axes: Any = None) -> list[Shape]:
-    """To the size of the second operand from `axis` on, or along `axes`; or to given sizes."""
+def crop(inputs: Tensors, axis: int = 2, size: Any = None) -> list[Shape]:
+    """To the size of the second operand from `axis` on, or to given sizes."""
     shape: Shape = inputs[0].sizes
     target = tuple(size) if size is not None else inputs[1].sizes[axis:]
-    if axes is not None:
-        kept = {a % len(shape) for a in axes}
-        axis, like = 0, inputs[1].sizes
-        target = tuple(like[i] if i in kept else size for i, size in enumerate(shape))
     for i, (whole, part) in enumerate(zip(shape[axis:], target)):
         if isinstance(whole, int) and isinstance(part, int) and part > whole:
             raise ShapeMismatch(f"axis {axis + i} of size {whole} cannot be cropped to {part}")

@@ -76,6 +76,7 @@ def test_at_least_never_claims_what_is_false(left, right, several):
     [
         (H, 1), (H + 2, 3), (H, H // 2), (H // 2 + 1, 1), ((H + 1) // 2, 1), (N * H, N), (N * H, H),
         (H * W + 1, W + 1), (3 * (H // 3) + 2, H), ((H + 31) // 32, 1), (H, (H + 3) // 4),
+        (((H + 1) // 2) * ((W + 1) // 2), 1), ((H // 2) * (W // 2), 0),
     ],
 )  # fmt: skip
 def test_at_least_proves_what_networks_ask(a, b):

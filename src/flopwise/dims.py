@@ -275,12 +275,14 @@ def _bound(dim: Dim, low: bool) -> Any:
     total: Any = 0
     for monomial, coefficient in (_terms(dim) or {}).items():
         term: Any = coefficient
-        below, opaque = low == (coefficient > 0), [p for a, p in monomial if "(" in a]
+        below, opaque = low == (coefficient > 0), [(a, p) for a, p in monomial if "(" in a]
+        # Bounds of factors multiply to one of the product where no factor is negative.
+        alone = sum(p for _, p in opaque) < 2 or all(at_least(_expr(a), 0) for a, _ in opaque)
         for atom, power in monomial:
             side: Any = _expr(atom)
             if isinstance(atom, Function):
                 left = _bound(atom.parts[1], below) if atom.divisor else None
-                if left is None or sum(opaque) > 1:
+                if left is None or not alone:
                     return None
                 side = (left - (atom.divisor - 1) * below) * Fraction(1, atom.divisor)
             term = term * side**power

@@ -65,6 +65,8 @@ def truncated(value: Any) -> Any:
     """Towards zero; sizes are not negative."""
     if not isinstance(value, Expr):
         return math.trunc(value)
+    if whole(value):
+        return value
     if not at_least(value, 0):
         raise Undecided
     return floor(value)

@@ -52,7 +52,7 @@ def folds(*names: str, shaped: Iterable[str] = ()) -> Callable[[Function], Funct
                 made = call(function, known, node.attrs)
             except Undecided:
                 return None
-            made = made if isinstance(made, list) else [made]
+            made = [*map(array, made if isinstance(made, list) else [made])]
             fit = all(m.size <= LARGEST and agrees(m, t) for m, t in zip(made, outputs))
             return [*map(settled, made)] if fit else None
 
@@ -61,6 +61,17 @@ def folds(*names: str, shaped: Iterable[str] = ()) -> Callable[[Function], Funct
         return function
 
     return enter
+
+
+def array(value: Any) -> Array:
+    """An array of no axes where numpy gave a bare element."""
+    import numpy
+
+    if isinstance(value, numpy.ndarray):
+        return value
+    made = numpy.empty((), dtype=object)
+    made[()] = value.item() if isinstance(value, numpy.generic) else value
+    return made
 
 
 def small(outputs: tuple[Tensor, ...]) -> bool:

@@ -74,8 +74,9 @@ TIMM = replace(
     FVCORE,
     name="timm",
     statement=f"{FVCORE.statement}; attention is counted",
-    url="https://github.com/huggingface/pytorch-image-models/tree/main/results",
-    version="1.0",
+    url="https://github.com/huggingface/pytorch-image-models/blob/a10ed11/results/"
+    "benchmark-infer-amp-nhwc-pt113-cu117-rtx3090.csv",
+    version="a10ed11",
     ops=PRODUCTS.union(CELLS, ATTENTION),
     notes=(
         "the column gmacs of its tables is fvcore on models with attention written out",

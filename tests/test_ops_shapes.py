@@ -45,6 +45,7 @@ MOVEMENT: list[tuple[str, list[Any], dict[str, Any], Any]] = [
     ("batch_to_space", [(4 * N, 4, 4, 3)], {"block": (2, 2), "crops": ((1, 0), 0)}, (N, 7, 8, 3)),
     ("reverse_sequence", [(T, N), (N,)], {}, (T, N)),
     ("one_hot", [(N, T)], {"depth": 9}, (N, T, 9)),
+    ("one_hot", [(N, T), constant(9.0, "float32")], {"axis": 1}, (N, 9, T)),
     ("embedding_bag", [(N, 8), (100, 16)], {}, (N, 16)),
     ("embedding_bag", [(80,), (100, 16)], {"bags": N}, (N, 16)),
 ]

@@ -347,8 +347,9 @@ def embedding_traffic(inputs: Tensors, outputs: Tensors) -> tuple[Dim, Dim]:
 
 @entered(False, "one_hot")
 def one_hot(inputs: Tensors, depth: Any = None, axis: int = -1) -> list[Shape]:
-    """`depth`, or the value of the second operand."""
+    """`depth`, or the value of the second operand, which may be a whole float."""
     depth = constant(inputs, 1)[0] if depth is None else depth
+    depth = int(depth) if isinstance(depth, float) else depth
     shape = list(inputs[0].sizes)
     shape.insert(axis if axis >= 0 else axis + len(shape) + 1, depth)
     return [tuple(shape)]

@@ -8,7 +8,7 @@ import numpy
 
 from flopwise.dims import Expr, prod
 from flopwise.graph import Tensor
-from flopwise.ops import arithmetic, indexing, movement, ordering, rule  # noqa: F401
+from flopwise.ops import arithmetic, indexing, lookup, movement, ordering, rule  # noqa: F401
 from flopwise.ops.arithmetic import bounds
 from flopwise.ops.folding import LARGEST, Array, Undecided, folds, ints, small
 

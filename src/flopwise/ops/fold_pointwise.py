@@ -1,4 +1,4 @@
-"""Fold rules of arithmetic: pointwise operators, casts and reductions of constants."""
+"""Fold rules of arithmetic: pointwise operators and casts of constants."""
 
 from __future__ import annotations
 
@@ -14,13 +14,12 @@ import numpy
 from flopwise import dims
 from flopwise.dims import Expr, at_least
 from flopwise.graph import Node
-from flopwise.ops import pointwise, reduction  # noqa: F401 - the operators must be entered
+from flopwise.ops import pointwise  # noqa: F401 - the operators must be entered
 from flopwise.ops.folding import (
     Array,
     Tensors,
     Undecided,
     folds,
-    ints,
     is_integer,
     number_type,
     symbolic,
@@ -131,7 +130,7 @@ def less(a: Any, b: Any) -> bool:
     raise Undecided
 
 
-def _undecided(*_: Any) -> Any:
+def undecided(*_: Any) -> Any:
     raise Undecided
 
 
@@ -151,28 +150,28 @@ BINARY: dict[str, tuple[Function, Function]] = {
     "less_equal": (numpy.less_equal, lambda a, b: not less(b, a)),
     "greater": (numpy.greater, lambda a, b: less(b, a)),
     "greater_equal": (numpy.greater_equal, lambda a, b: not less(a, b)),
-    "and": (numpy.logical_and, _undecided),
-    "or": (numpy.logical_or, _undecided),
-    "xor": (numpy.logical_xor, _undecided),
+    "and": (numpy.logical_and, undecided),
+    "or": (numpy.logical_or, undecided),
+    "xor": (numpy.logical_xor, undecided),
 }
 UNARY: dict[str, tuple[Function, Function]] = {
     "neg": (numpy.negative, operator.neg),
     "abs": (numpy.abs, absolute),
     "square": (numpy.square, lambda a: a * a),
-    "sign": (numpy.sign, lambda a: 1 if at_least(a, 1) else _undecided()),
+    "sign": (numpy.sign, lambda a: 1 if at_least(a, 1) else undecided()),
     "floor": (numpy.floor, floor),
     "ceil": (numpy.ceil, ceil),
     "round": (numpy.round, round_),
     "trunc": (numpy.trunc, truncated),
     "relu": (lambda a: numpy.maximum(a, 0), lambda a: dims.maximum(a, 0)),
-    "not": (numpy.logical_not, _undecided),
-    "sqrt": (numpy.sqrt, _undecided),
-    "rsqrt": (lambda a: 1 / numpy.sqrt(a), _undecided),
-    "reciprocal": (lambda a: 1 / a, _undecided),
-    "exp": (numpy.exp, _undecided),
-    "log": (numpy.log, _undecided),
-    "sin": (numpy.sin, _undecided),
-    "cos": (numpy.cos, _undecided),
+    "not": (numpy.logical_not, undecided),
+    "sqrt": (numpy.sqrt, undecided),
+    "rsqrt": (lambda a: 1 / numpy.sqrt(a), undecided),
+    "reciprocal": (lambda a: 1 / a, undecided),
+    "exp": (numpy.exp, undecided),
+    "log": (numpy.log, undecided),
+    "sin": (numpy.sin, undecided),
+    "cos": (numpy.cos, undecided),
 }
 
 
@@ -253,53 +252,3 @@ def cast(arrays: list[Array], node: Node, dtype: str = "") -> Array:
     if dtype.startswith(("int", "uint")):
         return numpy.frompyfunc(truncated, 1, 1)(value)
     return value
-
-
-REDUCTIONS: dict[str, tuple[Function, Function]] = {
-    "reduce_sum": (numpy.sum, operator.add),
-    "reduce_prod": (numpy.prod, operator.mul),
-    "reduce_max": (numpy.max, dims.maximum),
-    "reduce_min": (numpy.min, dims.minimum),
-    "reduce_any": (numpy.any, _undecided),
-    "reduce_all": (numpy.all, _undecided),
-}
-
-
-def _enter_reduction(name: str, plain: Function, symbols: Function) -> None:
-    @folds(name)
-    def fold(
-        arrays: list[Array], axes: Any = None, keep: bool = True, none_is_all: bool = False
-    ) -> Array:
-        value = arrays[0]
-        if axes is None and len(arrays) > 1 and arrays[1] is not None:
-            axes = ints(arrays[1]) or (None if none_is_all else [])
-        gone = tuple(a % value.ndim for a in axes) if axes is not None else None
-        if value.size == 0 and plain in (numpy.max, numpy.min):
-            raise Undecided
-        if not symbolic(value):
-            return numpy.asarray(plain(value, axis=gone, keepdims=keep))
-        gone = tuple(range(value.ndim)) if gone is None else gone
-        for axis in sorted(gone, reverse=True):
-            rows = [numpy.asarray(r, dtype=object) for r in numpy.moveaxis(value, axis, 0)]
-            value = reduce(lambda a, b: elementwise(plain, symbols, [a, b]), rows)
-            value = numpy.expand_dims(value, axis) if keep else value
-        return value
-
-
-for _name, (_plain, _symbols) in REDUCTIONS.items():
-    _enter_reduction(_name, _plain, _symbols)
-
-
-@folds("cumsum")
-def cumsum(
-    arrays: list[Array], axis: Any = None, exclusive: Any = None, reverse: Any = None
-) -> Array:
-    """Followed where the format says whether an element's own sum includes it, and from
-    which end."""
-    if exclusive is None or reverse is None or (axis is None and len(arrays) < 2):
-        raise Undecided
-    axis = ints(arrays[1])[0] if axis is None else axis
-    value = numpy.flip(arrays[0], axis) if reverse else arrays[0]
-    total = numpy.cumsum(value, axis)
-    total = total - value if exclusive else total
-    return numpy.flip(total, axis) if reverse else total

@@ -61,6 +61,9 @@ def test_an_expression_has_the_value_of_pythons_integers(tree, sizes):
 @example(("//", ("-", 1, "H"), 2), 0, [{"N": 1, "H": 9, "W": 1}])
 @example(("*", ("//", ("-", "H", 9), 2), "W"), ("-", 0, 4), [{"N": 1, "H": 1, "W": 9}])
 @example(("//", "N", ("-", "H", "W")), 0, [{"N": 1, "H": 1, "W": 2}])
+@example(
+    ("+", ("*", 9, ("*", ("//", "H", 3), ("//", "W", 3))), ("+", "H", "W")), 3, []
+)  # each floor has a bound below 0 at 1, and their product one above it
 def test_at_least_never_claims_what_is_false(left, right, several):
     a, b = built(left), built(right)
     if at_least(a, b):
@@ -76,6 +79,7 @@ def test_at_least_never_claims_what_is_false(left, right, several):
     [
         (H, 1), (H + 2, 3), (H, H // 2), (H // 2 + 1, 1), ((H + 1) // 2, 1), (N * H, N), (N * H, H),
         (H * W + 1, W + 1), (3 * (H // 3) + 2, H), ((H + 31) // 32, 1), (H, (H + 3) // 4),
+        ((H // 2) * (W // 3) + 1, 1), (H * W, (H // 2) * (W // 2)),
         (((H + 1) // 2) * ((W + 1) // 2), 1), ((H // 2) * (W // 2), 0),
     ],
 )  # fmt: skip

@@ -1,9 +1,8 @@
-"""A size: an int, or an integer polynomial in named symbols.
+"""A size: an int, or an integer polynomial in named symbols, each a positive whole number.
 
 Formulas never know which. Besides symbols, a polynomial may hold floor division, maximum
 and minimum as opaque factors. Multiples leave a floor, `(x + c*q)//q = x//q + c`, floors
-nest, `(x//a)//b = x//(a*b)`, and common factors cancel: five halvings of H print as
-`((H + 31)//32)`. Every symbol stands for a positive whole number.
+nest, `(x//a)//b = x//(a*b)`, and common factors cancel: H halved 5 times is `((H + 31)//32)`.
 """
 
 from __future__ import annotations
@@ -274,17 +273,16 @@ def _bound(dim: Dim, low: bool) -> Any:
     """A polynomial of symbols alone, never above (`low`) or below the size; None: not found."""
     total: Any = 0
     for monomial, coefficient in (_terms(dim) or {}).items():
-        term: Any = coefficient
-        below, opaque = low == (coefficient > 0), [(a, p) for a, p in monomial if "(" in a]
-        # Bounds of factors multiply to one of the product where no factor is negative.
-        alone = sum(p for _, p in opaque) < 2 or all(at_least(_expr(a), 0) for a, _ in opaque)
+        term, below = coefficient, low == (coefficient > 0)
+        several = sum(p for a, p in monomial if isinstance(a, Function)) > 1
         for atom, power in monomial:
             side: Any = _expr(atom)
             if isinstance(atom, Function):
                 left = _bound(atom.parts[1], below) if atom.divisor else None
-                if left is None or not alone:
-                    return None
+                if left is None or (several and not at_least(side, 0)):
+                    return None  # bounds multiply only where no factor is negative
                 side = (left - (atom.divisor - 1) * below) * Fraction(1, atom.divisor)
+                side = 0 if several and below and not at_least(side, 0) else side
             term = term * side**power
         total = total + term
     return total

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -18,6 +18,7 @@ from flopwise.dims import Dim, Expr, symbol
 from flopwise.errors import UnknownName, nearest
 from flopwise.graph import Node, Tensor
 from flopwise.ops import Op
+from flopwise.pattern import Operand
 from flopwise.profile import Profile, Row
 
 # Attributes that are sizes, and so may be shown as a letter.
@@ -83,7 +84,7 @@ def explain_row(profile: Profile, row: Row) -> Explanation:
         meaning = f"{node.origin or node.op} has no formula, or a size that it needs is not known"
         return Explanation(node.name, node.op, "", meaning, {}, ())
     lettered, values = spell(node, entry)
-    formulas = [*_params(lettered, values), *_counts(lettered, values, row)]
+    formulas = [*_params(lettered, values, row), *_counts(lettered, values, row)]
     reading = _reading(profile.convention, lettered, lettered.counts(), values, row)
     formulas += [] if reading is None else [reading]
     spelled = ops.layout(node, entry)
@@ -132,6 +133,8 @@ def spell(node: Node, entry: Op) -> tuple[Lettered, dict[str, Dim]]:
         for name, size in known.items():
             if name not in ("inputs", "outputs", "node") and name not in flags:
                 known[name] = _letter(name, size, values)
+        filled = _filled(node, entry, known)
+        known |= {"node": filled, "inputs": filled.inputs, "outputs": filled.outputs}
     lettered = Lettered(node, entry, known, attrs)
     place = [name for name, _ in ops.parameters(entry.count)]
     rank = {
@@ -150,7 +153,7 @@ def spell(node: Node, entry: Op) -> tuple[Lettered, dict[str, Dim]]:
 
 
 def _letter(name: str, size: Any, values: dict[str, Dim]) -> Any:
-    if isinstance(size, bool) or size is None:
+    if isinstance(size, bool) or size is None or size == 0:  # 0: there is no such thing
         return size
     if isinstance(size, tuple):
         return tuple(_letter(f"{name}{i}", s, values) for i, s in enumerate(size, 1))
@@ -158,6 +161,22 @@ def _letter(name: str, size: Any, values: dict[str, Dim]) -> Any:
         values[name] = size
         return symbol(name)
     return size
+
+
+def _filled(node: Node, entry: Op, axes: Mapping[str, Any]) -> Node:
+    """The node with the shapes that its pattern spells, in letters."""
+    spelled = ops.layout(node, entry)
+    assert spelled is not None
+
+    def tensor(operand: Operand, t: Tensor | None) -> Tensor | None:
+        free = any(axis.lstrip("*") not in axes and not axis.isdigit() for axis in operand.axes)
+        return t if t is None or free else replace(t, shape=spelled.fill(operand, axes))
+
+    def side(operands: Sequence[Operand], tensors: Sequence[Tensor | None]) -> Any:
+        return (*map(tensor, operands, tensors), *tensors[len(operands) :])
+
+    inputs = side(spelled.inputs, node.inputs)
+    return replace(node, inputs=inputs, outputs=side(spelled.outputs, node.outputs))
 
 
 def _lettered_tensors(node: Node, values: dict[str, Dim]) -> Node:
@@ -180,7 +199,7 @@ def _lettered_tensors(node: Node, values: dict[str, Dim]) -> Node:
     return replace(node, inputs=inputs, outputs=outputs)  # type: ignore[arg-type]
 
 
-def _params(lettered: Lettered, values: Mapping[str, Dim]) -> Iterator[Formula]:
+def _params(lettered: Lettered, values: Mapping[str, Dim], row: Row) -> Iterator[Formula]:
     spelled = ops.layout(lettered.node, lettered.entry)
     sizes, letters = [t.size for t in lettered.node.weights], []
     for operand, tensor in zip(spelled.inputs if spelled else (), lettered.node.inputs):
@@ -191,7 +210,8 @@ def _params(lettered: Lettered, values: Mapping[str, Dim]) -> Iterator[Formula]:
         return
     if len(letters) != len(sizes):
         letters = sizes
-    yield _formula("params", sum(letters, 0), values, sum(sizes, 0))
+    result = sum((t.size for t in row.node.weights), 0)
+    yield _formula("params", sum(letters, 0), values, result)
 
 
 def _counts(lettered: Lettered, values: Mapping[str, Dim], row: Row) -> Iterator[Formula]:

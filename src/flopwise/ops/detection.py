@@ -12,7 +12,7 @@ from flopwise.errors import ShapeMismatch, UnknownValue
 from flopwise.graph import Shape, Tensor
 from flopwise.ops import constant, op, rule
 from flopwise.ops.normalization import softmax
-from flopwise.ops.ordering import heap
+from flopwise.ops.ordering import heap, merge
 from flopwise.ops.pointwise import per_element
 from flopwise.tally import exp, less, maximum, minimum, tally
 
@@ -179,6 +179,31 @@ def yolo(
     sigmoids = 0 if activated else (7 if gaussian else 3) + classes
     total = cells * sigmoids * per_element("sigmoid")
     return total + cells * Counts(mul=2, add=2) if scale else total
+
+
+@op("yolo_detections")
+def yolo_detections(
+    inputs: Tensors, outputs: Tensors, anchors: int, classes: int, softmaxed: bool = False
+) -> Counts | None:
+    """Maps [n, anchors (5 + classes), h, w] to boxes: the best class of each anchor and whether
+    it is likely enough, its box, its overlap with others. At the dearest, like nms."""
+    boxes = outputs[0].sizes[1]
+    order = merge(boxes)
+    if order is None:
+        return None
+    likely = 2 * per_element("sigmoid") + Counts(mul=1, cmp=classes)
+    likely += softmax((1, classes)) if softmaxed else Counts()
+    each = likely + 2 * per_element("sigmoid") + tally(decode)
+    return inputs[0].sizes[0] * (boxes * each + order + suppress(boxes, boxes))
+
+
+@rule("shape", "yolo_detections")
+def yolo_detections_shape(inputs: Tensors, anchors: int, classes: int) -> list[Shape]:
+    """[n, boxes, 6]: class, likelihood and corners of every anchor."""
+    for tensor in inputs:
+        per_anchor(tensor.sizes[1], anchors, classes + 5)
+    boxes = sum((prod(t.sizes[2:]) * anchors for t in inputs), 0)
+    return [(inputs[0].sizes[0], boxes, 6)]
 
 
 def per_anchor(c: Dim, anchors: int, entries: int) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flopwise.counts import Counts
-from flopwise.dims import Dim, prod
+from flopwise.dims import Dim, floordiv, prod
 from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape, Tensor
 from flopwise.ops import op, rule
@@ -36,24 +36,30 @@ def batch_norm_train(n: Dim, c: Dim, x: Shape, weight: int, bias: int) -> Counts
 
 
 @op("layer_norm", "*x, weight?: *w, bias?: *w -> *x, *m, *m")
-def layer_norm(x: Shape, weight: int, bias: int, axes: int = 1, axis: Any = None) -> Counts:
-    """Over the last `axes` axes, or those from `axis` on. Mean and deviation may be outputs."""
+def layer_norm(
+    x: Shape, weight: int, bias: int, axes: int = 1, axis: Any = None, over: Any = None
+) -> Counts:
+    """Over the last `axes` axes, those from `axis` on, or `over` neighbouring elements. Mean
+    and deviation may be outputs."""
     first = start(x, axes, axis)
-    return standardize(prod(x[:first]), prod(x[first:]), weight, bias)
+    size = prod(x[first:]) if over is None else over
+    return standardize(floordiv(prod(x), size), size, weight, bias)
 
 
 @rule("axes", "layer_norm")
-def layer_weight(x: Shape, axes: int = 1, axis: Any = None) -> dict[str, Any]:
+def layer_weight(x: Shape, axes: int = 1, axis: Any = None, over: Any = None) -> dict[str, Any]:
     """The weight and the bias have the axes that are normalised."""
     first = start(x, axes, axis)
-    return {"w": x[first:], "m": (*x[:first], *(1 for _ in x[first:]))}
+    return {"w": x[first:] if over is None else (over,), "m": (*x[:first], *(1 for _ in x[first:]))}
 
 
 @op("rms_norm", "*x, weight?: *_ -> *x")
-def rms_norm(x: Shape, weight: int, axes: int = 1, axis: Any = None) -> Counts:
-    """x / sqrt(mean(x²) + eps) over the last `axes` axes, or those from `axis` on, then weight."""
+def rms_norm(x: Shape, weight: int, axes: int = 1, axis: Any = None, over: Any = None) -> Counts:
+    """x / sqrt(mean(x²) + eps) over the last `axes` axes, those from `axis` on, or `over`
+    neighbouring elements, then weight."""
     first = start(x, axes, axis)
-    return standardize(prod(x[:first]), prod(x[first:]), weight, 0, centre=0)
+    size = prod(x[first:]) if over is None else over
+    return standardize(floordiv(prod(x), size), size, weight, 0, centre=0)
 
 
 def start(x: Shape, axes: int, axis: Any) -> int:

@@ -159,7 +159,7 @@ def lrn(n: Native) -> None:
 
 @lowers("L2_NORMALIZATION")
 def l2_normalization(n: Native) -> None:
-    n.emit("l2_norm", n.given(0), over=n.stated(0)[-1])
+    n.emit("l2_norm", n.given(0))
 
 
 @lowers("SOFTMAX", "LOG_SOFTMAX")

@@ -204,11 +204,16 @@ def compress(arrays: list[Array], axis: Any = None) -> Array:
 
 @folds("one_hot")
 def one_hot(arrays: list[Array], depth: Any = None, axis: int = -1) -> Array:
-    """Operands besides the places: the depth, then what is off and what is on."""
+    """The places alone, or ONNX's operands: places (negative ones from the end), the depth,
+    then what is off and what is on. A place out of range is off everywhere."""
     depth = ints(arrays[1])[0] if depth is None else depth
-    if not isinstance(depth, int) or depth * arrays[0].size > LARGEST:
+    if not isinstance(depth, int) or depth * arrays[0].size > LARGEST or len(arrays) not in (1, 3):
         raise Undecided
-    off, on = arrays[2].ravel().tolist() if len(arrays) > 2 else (0, 1)
+    off, on = arrays[2].ravel().tolist() if len(arrays) == 3 else (0, 1)
     places = plain_ints(arrays[0])
-    hot = numpy.expand_dims(places % depth, -1) == numpy.arange(depth)
+    if len(arrays) == 3:
+        places = numpy.where(places < 0, places + depth, places)
+    elif (places < 0).any():
+        raise Undecided
+    hot = numpy.expand_dims(places, -1) == numpy.arange(depth)
     return numpy.moveaxis(numpy.where(hot, on, off), -1, axis)

@@ -31,6 +31,10 @@ class UnknownName(FlopwiseError):
     """A convention, device, layer or report that does not exist."""
 
 
+class BadDevice(FlopwiseError):
+    """A device file with a number that is missing or cannot be."""
+
+
 class MissingPackage(FlopwiseError):
     """An optional package that is needed and not installed; the text says what to install."""
 

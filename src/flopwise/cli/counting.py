@@ -45,17 +45,19 @@ def explain(
     fail_if_unknown(profile, strict)
 
 
-LISTS = {"formats": "frontends", "conventions": "conventions", "devices": "devices"}
+LISTS = {"formats": "frontends", "conventions": "conventions"}
 
 
 @click.command("list")
 @click.argument("what", type=click.Choice(["formats", "ops", "conventions", "devices"]))
 def list_(what: str) -> None:
     """What there is: formats, ops, conventions or devices."""
-    from flopwise import ops, plugins
+    from flopwise import devices, ops, plugins
 
     if what == "ops":
         rows = [(entry.name, entry.family) for entry in ops.known()]
+    elif what == "devices":
+        rows = [(slug, device.statement) for slug, device in sorted(devices.known().items())]
     else:
         loaded = plugins.load_all(LISTS[what])
         rows = [(name, summary(thing)) for name, thing in sorted(loaded.items())]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import gcd
 from typing import Any
 
 from flopwise.counts import Counts
@@ -93,6 +94,9 @@ def adaptive_axes(x: Shape, size: Any) -> dict[str, Any]:
     return {"y": tuple(a if s is None else s for a, s in zip(x, sizes))}
 
 
+MOST = 4096  # windows whose free sizes are added up one by one
+
+
 def covered(x: Shape, y: Shape) -> Dim:
     """Elements under all windows [floor(i x/y), ceil((i + 1) x/y)): windows may overlap."""
     return prod(_covered(a, b) for a, b in zip(x, y))
@@ -103,6 +107,10 @@ def _covered(x: Dim, y: Dim) -> Dim:
         return x
     if not isinstance(y, int):
         raise ShapeMismatch(f"adaptive pooling of a free size {x} to a free size {y}")
+    if isinstance(x, int):  # each boundary that falls within an element covers it twice
+        return x + y - gcd(x, y)
+    if y > MOST:
+        raise ShapeMismatch(f"adaptive pooling of a free size {x} to {y} windows")
     return sum((ceildiv((i + 1) * x, y) - i * x // y for i in range(y)), 0)
 
 

@@ -271,6 +271,7 @@ OPENCV = Convention(
         "Darknet files are",
         "the kernel of global pooling is not known yet when it is counted: one element",
         "a transposed convolution takes the input channels for the output ones (a bug)",
+        "the window of a 1-d convolution is squared (a bug, not reproduced)",
         "local response normalisation within a channel is counted otherwise, 2 size² + 2 per "
         "element, which is not reproduced",
     ),

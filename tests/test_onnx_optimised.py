@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from test_onnx import MODELS, inputs, manifest
 
 from flopwise import api
+from test_onnx import MODELS, inputs, manifest
 
 ort = pytest.importorskip("onnxruntime")
 

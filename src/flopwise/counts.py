@@ -37,13 +37,15 @@ class Counts:
     write: Dim = 0
 
     def __add__(self, other: Counts) -> Counts:
-        return Counts(*(a + b if b != 0 else a for a, b in zip(_values(self), _values(other))))
+        if self is ZERO or other is ZERO:
+            return self if other is ZERO else other
+        return Counts(*[a + b if b else a for a, b in zip(_values(self), _values(other))])
 
     def __sub__(self, other: Counts) -> Counts:
         return self + -1 * other
 
     def __rmul__(self, times: Dim) -> Counts:
-        return Counts(*(times * a if a != 0 else 0 for a in _values(self)))
+        return Counts(*[times * a if a else 0 for a in _values(self)])
 
     def at(self, **sizes: Dim) -> Counts:
         """The counts with symbols replaced."""
@@ -68,7 +70,7 @@ class Counts:
         """The sum of counts, each times its weight."""
         total: Any = 0
         for name, weight in weights.items():
-            if (amount := getattr(self, name)) != 0:
+            if amount := getattr(self, name):
                 total = total + amount * weight
         return total
 

@@ -67,6 +67,8 @@ class Expr:
         return _build(total)
 
     def __mul__(self, other: Any) -> Any:
+        if type(other) is int:
+            return _build({m: c * other for m, c in self.terms.items()})
         terms = _terms(other)
         if terms is None:
             return NotImplemented

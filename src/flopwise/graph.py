@@ -39,6 +39,11 @@ class Tensor:
     def known(self) -> bool:
         return self.shape is not None and None not in self.shape
 
+    def shaped(self, shape: tuple[Dim | None, ...], dtype: str) -> Tensor:
+        """The tensor with another shape and dtype (`replace`, at half its time: inference does
+        little else)."""
+        return Tensor(self.name, shape, dtype, self.role, self.trainable, self.value)
+
     @property
     def sizes(self) -> Shape:
         """The shape of a tensor whose shape is known."""
@@ -71,6 +76,10 @@ class Node:
     name: str = ""
     scope: tuple[str, ...] = ()
     origin: str = ""
+
+    def between(self, inputs: tuple[Tensor | None, ...], outputs: tuple[Tensor, ...]) -> Node:
+        """The node with other tensors around it."""
+        return Node(self.op, inputs, outputs, self.attrs, self.name, self.scope, self.origin)
 
     @property
     def weights(self) -> tuple[Tensor, ...]:

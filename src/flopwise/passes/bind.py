@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -84,10 +84,24 @@ def _stated(graph: Graph, wanted: Mapping[str, Shape], sizes: dict[str, Any]) ->
         t if t.name in wanted or not t.shape
         else replace(t, shape=tuple(dims.at(a, sizes) for a in t.shape)) for t in graph.inputs
     )  # fmt: skip
-    declared = {} if other else {
-        name: tuple(dims.at(a, sizes) for a in shape) for name, shape in graph.declared.items()
-    }  # fmt: skip
+    declared: Mapping[str, Shape] = {} if other else Placed(graph.declared, sizes)
     return replace(graph, inputs=inputs, declared=declared)
+
+
+class Placed(Mapping[str, Shape]):
+    """Stated shapes at given sizes, worked out when they are asked for, which few are."""
+
+    def __init__(self, stated: Mapping[str, Shape], sizes: Mapping[str, Any]) -> None:
+        self.stated, self.sizes = stated, sizes
+
+    def __getitem__(self, name: str) -> Shape:
+        return tuple(dims.at(axis, self.sizes) for axis in self.stated[name])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.stated)
+
+    def __len__(self) -> int:
+        return len(self.stated)
 
 
 def _input(tensor: Tensor, shape: Shape | None, batch: Any, everywhere: bool) -> Tensor:

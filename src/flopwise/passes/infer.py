@@ -39,9 +39,9 @@ def _walk(graph: Graph, known: Known) -> Graph:
 
 
 def _infer_node(node: Node, known: Known, declared: Mapping[str, Shape]) -> Node:
-    inputs = tuple(t and known.get(t.name, t) for t in node.inputs)
-    outputs = tuple(known.get(t.name, t) for t in node.outputs)
-    node = replace(node, inputs=inputs, outputs=outputs)
+    inputs = tuple([t and known.get(t.name, t) for t in node.inputs])
+    outputs = tuple([known.get(t.name, t) for t in node.outputs])
+    node = node.between(inputs, outputs)
     if "branches" in node.attrs or "body" in node.attrs:
         node = control(node, known, _walk)
     elif (entry := ops.find(node.op)) is not None:
@@ -51,10 +51,12 @@ def _infer_node(node: Node, known: Known, declared: Mapping[str, Shape]) -> Node
             raise type(error)(f"{node}: {error}") from None
         except (IndexError, KeyError, TypeError, ValueError, ZeroDivisionError) as error:
             raise ShapeMismatch(f"{node}: operands do not fit ({error})") from None
-    if declared and not all(t.known for t in node.outputs):
+    if declared and not all([t.known for t in node.outputs]):
         outputs = tuple(t if t.known else _stated(t, declared) for t in node.outputs)
-        node = replace(node, outputs=outputs)
-    known.update((t.name, t) for t in (*node.inputs, *node.outputs) if t is not None)
+        node = node.between(node.inputs, outputs)
+    for tensor in (*node.inputs, *node.outputs):
+        if tensor is not None:
+            known[tensor.name] = tensor
     return node
 
 
@@ -84,7 +86,7 @@ def _shape(node: Node, entry: Op) -> Node:
         return node
     found = {"inputs": node.inputs, "outputs": node.outputs, "node": node}
     shapes = ops.call(entry.shape, found, node.attrs)
-    return replace(node, outputs=_shaped(node.outputs, shapes, node, entry))
+    return node.between(node.inputs, _shaped(node.outputs, shapes, node, entry))
 
 
 def _shape_by_pattern(node: Node, entry: Op) -> Node:
@@ -101,9 +103,9 @@ def _shape_by_pattern(node: Node, entry: Op) -> Node:
     inputs = list(node.inputs)
     for i, (operand, tensor) in enumerate(zip(spelled.inputs, node.inputs)):
         if tensor is not None and not tensor.known and "*_" not in operand.axes:
-            inputs[i] = replace(tensor, shape=spelled.fill(operand, axes))
+            inputs[i] = tensor.shaped(spelled.fill(operand, axes), tensor.dtype)
     shapes = [spelled.fill(operand, axes) for operand in spelled.outputs]
-    return replace(node, inputs=tuple(inputs), outputs=_shaped(node.outputs, shapes, node, entry))
+    return node.between(tuple(inputs), _shaped(node.outputs, shapes, node, entry))
 
 
 def _shaped(
@@ -111,28 +113,28 @@ def _shaped(
 ) -> tuple[Tensor, ...]:
     dtypes = _dtypes(node, entry)
     for shape in shapes:
-        if not all(map(_is_size, shape)):
+        if not all([_is_size(size) for size in shape]):
             raise ShapeMismatch(f"an output of shape {tuple(shape)}")
-    filled = [replace(t, shape=tuple(s), dtype=d) for t, s, d in zip(outputs, shapes, dtypes)]
+    filled = [t.shaped(tuple(s), d) for t, s, d in zip(outputs, shapes, dtypes)]
     return (*filled, *outputs[len(filled) :])
 
 
 def _is_size(size: Any) -> bool:
     """A number from 0 on, a polynomial, or open."""
-    return size is None or isinstance(size, Expr) or (isinstance(size, int) and size >= 0)
+    return size >= 0 if isinstance(size, int) else size is None or isinstance(size, Expr)
 
 
 def _dtypes(node: Node, entry: Op) -> tuple[str, ...]:
     """Of the outputs: as the node says (`dtype`, or `dtype_like` an operand), as the operator
     has it, or that of the data."""
-    like = node.attrs.get("dtype_like", entry.dtype if isinstance(entry.dtype, int) else None)
-    places = range(len(node.inputs)) if like is None else (like,)
-    first = next((t.dtype for i in places if (t := node.inputs[i]) is not None), "")
-    dtype = (
-        node.attrs.get("dtype") or (entry.dtype if isinstance(entry.dtype, str) else "") or first
-    )
-    several = dtype if isinstance(dtype, tuple) else (dtype,) * len(node.outputs)
-    return tuple(d or first for d in several)
+    general = entry.dtype
+    like = node.attrs.get("dtype_like", general if isinstance(general, int) else None)
+    operands = node.inputs if like is None else (node.inputs[like],)
+    first = next((t.dtype for t in operands if t is not None), "")
+    dtype = node.attrs.get("dtype") or (general if isinstance(general, str) else "") or first
+    if isinstance(dtype, tuple):
+        return tuple(d or first for d in dtype)
+    return (dtype,) * len(node.outputs)
 
 
 def _fold(node: Node, entry: Op) -> Node:
@@ -146,4 +148,4 @@ def _fold(node: Node, entry: Op) -> Node:
         replace(t, shape=v.shape, value=v, dtype=t.dtype if t.known else dtype)
         for t, v, dtype in zip(node.outputs, values, _dtypes(node, entry))
     )
-    return replace(node, outputs=(*folded, *node.outputs[len(folded) :]))
+    return node.between(node.inputs, (*folded, *node.outputs[len(folded) :]))

@@ -12,7 +12,13 @@ from flopwise.profile import Line, Profile
 
 
 def render(profile: Profile, depth: int | None = None, width: int | None = None) -> str:
-    return json.dumps(to_dict(profile, depth), indent=1, ensure_ascii=False)
+    """One line per layer: indented deeper, the text of a large network takes longer than its
+    counts."""
+    result = to_dict(profile, depth)
+    layers = [json.dumps(layer, ensure_ascii=False) for layer in result.pop("layers")]
+    head = json.dumps(result, indent=1, ensure_ascii=False).removesuffix("\n}")
+    lines = ",\n  ".join(layers)
+    return f'{head},\n "layers": [\n  {lines}\n ]\n}}'
 
 
 def to_dict(profile: Profile, depth: int | None = None) -> dict[str, Any]:
@@ -69,6 +75,8 @@ def _layer(line: Line) -> dict[str, Any]:
 
 def plain(number: Any) -> Any:
     """An int as it is, an expression as text."""
+    if type(number) is int:
+        return number
     if isinstance(number, Expr):
         return str(number)
     return float(number) if isinstance(number, Fraction) else number

@@ -8,6 +8,8 @@ from flopwise.dims import Expr
 from flopwise.profile import Line, Profile
 from flopwise.reports import exact, memory, percent, shape_text, short
 
+LONG = 2000  # rows that a terminal's table is laid out for; it takes a second a thousand
+
 
 def render(profile: Profile, depth: int | None = None, width: int | None = None) -> str:
     rows = [cells(line) for line in profile.lines(depth)]
@@ -20,6 +22,8 @@ def grid(
     fold: bool = False,
 ) -> str:  # fmt: skip
     """A table whose first `texts` columns are words and the others numbers."""
+    if len(rows) > LONG:
+        return columns([headings, *rows], texts)
     from rich import box
     from rich.console import Console
     from rich.table import Table
@@ -35,6 +39,14 @@ def grid(
     console.print(table)
     printed = console.file.getvalue()  # type: ignore[attr-defined]
     return "\n".join(row.rstrip() for row in printed.splitlines() if row.strip())
+
+
+def columns(rows: list[list[str]], texts: int) -> str:
+    """Aligned, as wide as it comes: what is so long is read by a pager or a program."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    sides = ["<" if i < texts else ">" for i in range(len(widths))]
+    layout = "  ".join(f"{{:{side}{width}}}" for side, width in zip(sides, widths))
+    return "\n".join([layout.format(*row).rstrip() for row in rows])
 
 
 def params_text(profile: Profile) -> str:

@@ -30,9 +30,8 @@ def reconcile(
         raise FlopwiseError('give a number to explain: --claim "3.8 GFLOPs" or --tool thop=4.1G')
     options = request(inputs, batch, dtype)
     profile = api.count(model, convention=convention, **options)
-    write = to_json if fmt == "json" else render
     verdicts = [api.reconcile(model, text, tool=t, profile=profile, **options) for text, t in said]
-    emit("\n\n".join(write(v, profile) for v in verdicts), output)
+    emit(to_json(verdicts, profile) if fmt == "json" else render(verdicts, profile), output)
     fail_if_unknown(profile, strict)
     if not all(v.explained for v in verdicts):
         sys.exit(1)

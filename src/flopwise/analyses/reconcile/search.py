@@ -15,7 +15,7 @@ from flopwise.analyses.reconcile.claim import Claim
 from flopwise.analyses.reconcile.readings import Reading
 
 REACH = 0.4
-CHANCE = 0.04
+CHANCE = 0.1
 
 
 @dataclass(frozen=True)

@@ -26,10 +26,10 @@ def variants(base: Profile, claim: Claim, rebuild: Rebuild | None) -> Iterator[V
     """The network itself, then altered ones; an alteration that does not fit is left out."""
     batch = _batch(base.graph)
     yield Variant((), 0.0, features(base), batch)
-    for words, change in ALTERATIONS:
+    for words, cost, change in ALTERATIONS if claim.unit != "params" else ():
         nodes = change(base.graph)
         if nodes != base.graph.nodes and (altered := _counted(base, nodes)) is not None:
-            yield Variant((words,), 1.0, features(altered), batch)
+            yield Variant((words,), cost, features(altered), batch)
     if rebuild is not None and _side(base.graph) is not None:
         yield from _resized(base, claim, rebuild, batch)
 
@@ -71,7 +71,7 @@ def _resized(base: Profile, claim: Claim, rebuild: Rebuild, batch: int) -> Itera
             continue
         at = found.at(height=height, width=width)
         if isinstance(at.macs, int) and at.params == base.params:
-            cost = 0.0 if claim.size else 2.0
+            cost = 0.0 if claim.size else 2.5
             yield Variant((f"at an input of {height} x {width}",), cost, at, batch)
 
 
@@ -129,9 +129,9 @@ def _rounding(graph: Graph, ceil: bool) -> tuple[Node, ...]:
     return tuple(map(change, graph.nodes))
 
 
-ALTERATIONS: tuple[tuple[str, Callable[[Graph], tuple[Node, ...]]], ...] = (
-    ("stride on the 1x1 convolution (ResNet v1)", lambda g: _strides(g, early=True)),
-    ("stride on the 3x3 convolution (ResNet v1.5)", lambda g: _strides(g, early=False)),
-    ("pooling windows rounded down", lambda g: _rounding(g, ceil=False)),
-    ("pooling windows rounded up", lambda g: _rounding(g, ceil=True)),
+ALTERATIONS: tuple[tuple[str, float, Callable[[Graph], tuple[Node, ...]]], ...] = (
+    ("stride on the 1x1 convolution (ResNet v1)", 0.25, lambda g: _strides(g, early=True)),
+    ("stride on the 3x3 convolution (ResNet v1.5)", 0.25, lambda g: _strides(g, early=False)),
+    ("pooling windows rounded down", 2.0, lambda g: _rounding(g, ceil=False)),
+    ("pooling windows rounded up", 2.0, lambda g: _rounding(g, ceil=True)),
 )

@@ -1,0 +1,189 @@
+"""Reconciling: claims are read as people write them, and explained only when it means something.
+
+Claims: VGG-16 15.5 G multiply-adds, arXiv 1703.09039 table II; MobileNet 569 M mult-adds and
+4.2 M parameters, arXiv 1704.04861 table 8; MobileNet V2 300 M, arXiv 1801.04381 table 4.
+"""
+
+import json
+import random
+from decimal import Decimal
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner, Result
+
+import flopwise
+from flopwise.analyses.reconcile import Claim, parse_claim, reconcile
+from flopwise.analyses.reconcile.readings import readings
+from flopwise.analyses.reconcile.search import CHANCE, search
+from flopwise.analyses.reconcile.variants import variants
+from flopwise.cli import main
+from flopwise.errors import FlopwiseError
+
+EXAMPLES = Path(__file__).parents[1] / "examples"
+
+
+def run(*arguments: object) -> Result:
+    return CliRunner().invoke(main, ["reconcile", *map(str, arguments)])
+
+
+@pytest.mark.parametrize(
+    ("text", "value", "unit", "half"),
+    [
+        ("3.8 GFLOPs", "3.8e9", "flops", "0.05e9"),
+        ("3.80 GFLOPs", "3.8e9", "flops", "0.005e9"),
+        ("4.09 GMACs", "4.09e9", "macs", "0.005e9"),
+        ("4.1G", "4.1e9", "", "0.05e9"),
+        ("params 25.6M", "25.6e6", "params", "0.05e6"),
+        ("25.6M parameters", "25.6e6", "params", "0.05e6"),
+        ("0.57 billion mult-adds", "0.57e9", "macs", "0.005e9"),
+        ("569 Million Multiply-Adds", "569e6", "macs", "0.5e6"),
+        ("11.3x10^9 FLOPs", "11.3e9", "flops", "0.05e9"),
+        ("7.6e9 FLOPs", "7.6e9", "flops", "0.05e9"),
+        ("2.27 Bn", "2.27e9", "", "0.005e9"),
+        ("22,855,952 params", "22855952", "params", "0.5"),
+        ("300M MAdds", "300e6", "macs", "0.5e6"),
+        ("55.4B FLOPs", "55.4e9", "flops", "0.05e9"),
+        ("1.2 TFLOPs", "1.2e12", "flops", "0.05e12"),
+        ("650,000 neurons", "650000", "activations", "0.5"),
+    ],
+)
+def test_claims_as_people_write_them(text: str, value: str, unit: str, half: str) -> None:
+    claim = parse_claim(text)
+    assert (claim.value, claim.unit, claim.half) == (Decimal(value), unit, Decimal(half))
+
+
+def test_a_stated_size_is_kept() -> None:
+    assert parse_claim("5.7 GMACs at 299x299").size == (299, 299)
+    assert parse_claim("1.8 GFLOPs @ 300").size == (300, 300)
+
+
+@pytest.mark.parametrize("text", ["many FLOPs", "0 GFLOPs", "", "1e99 FLOPs"])
+def test_no_claim(text: str) -> None:
+    with pytest.raises(FlopwiseError):
+        parse_claim(text)
+
+
+@pytest.mark.parametrize(
+    ("model", "claim", "value"),
+    [
+        ("vgg16", "15.5 G multiply-adds", 15_470_264_320),
+        ("vgg16", "30.9 GFLOPs", 30_940_528_640),
+        ("vgg16", "138M params", 138_357_544),
+        ("mobilenet_v1", "569M mult-adds", 568_740_352),
+        ("mobilenet_v1", "4.2M params", 4_231_976),
+        ("mobilenet_v2", "300M MAdds", 300_774_272),
+        ("mobilenet_v2", "0.28 GMiMACs", None),
+        ("alexnet", "659,272 neurons", 659_272),
+    ],
+)
+def test_published_numbers(model: str, claim: str, value: int | None) -> None:
+    verdict = flopwise.reconcile(EXAMPLES / f"{model}.prototxt", claim)
+    assert verdict.explained is (value is not None)
+    if value is not None:
+        assert value in [round(e.reading.value) for e in verdict.explanations]
+
+
+def test_another_input_size() -> None:
+    claim = "407.2M MACs"  # MobileNet at 192 x 192: arXiv 1704.04861 table 7 gives 418 for width 1
+    size = flopwise.count(EXAMPLES / "mobilenet_v1.prototxt", inputs="1x3x192x192")
+    said = parse_claim(f"{size.total().mac / 1e6:.1f}M MACs")
+    assert said != parse_claim(claim)
+    verdict = flopwise.reconcile(EXAMPLES / "mobilenet_v1.prototxt", said.text)
+    assert verdict.explanations[0].reading.departures == ("at an input of 192 x 192",)
+
+
+BOTTLENECK = """
+input: "data" input_shape {{ dim: 1 dim: 64 dim: 56 dim: 56 }}
+layer {{ name: "a" type: "Convolution" bottom: "data" top: "a"
+  convolution_param {{ num_output: 64 kernel_size: 1 stride: {first} bias_term: false }} }}
+layer {{ name: "r" type: "ReLU" bottom: "a" top: "a" }}
+layer {{ name: "b" type: "Convolution" bottom: "a" top: "b"
+  convolution_param {{ num_output: 64 kernel_size: 3 pad: 1 stride: {second} bias_term: false }} }}
+layer {{ name: "c" type: "Convolution" bottom: "b" top: "c"
+  convolution_param {{ num_output: 256 kernel_size: 1 bias_term: false }} }}
+"""
+
+
+@pytest.mark.parametrize(("first", "second"), [(1, 2), (2, 1)])
+def test_where_the_stride_stands(tmp_path: Path, first: int, second: int) -> None:
+    one, other = tmp_path / "one.prototxt", tmp_path / "other.prototxt"
+    one.write_text(BOTTLENECK.format(first=first, second=second))
+    other.write_text(BOTTLENECK.format(first=second, second=first))
+    macs = flopwise.count(other).total().mac
+    verdict = flopwise.reconcile(one, f"{macs / 1e6:.2f}M MACs")
+    assert "ResNet v1" in verdict.explanations[0].reading.departures[0]
+    assert round(verdict.explanations[0].reading.value) == macs
+
+
+def test_resnet_of_the_paper(shared: Path) -> None:
+    """3.8e9 of arXiv 1512.03385 is version 1, cut to its digit; MXNet's file is version 1.5."""
+    file = shared / "models/mxnet/resnet-50-symbol.json"
+    verdict = flopwise.reconcile(file, "3.8 GFLOPs", inputs="1x3x224x224")
+    assert verdict.explained
+    assert round(verdict.explanations[0].reading.value) == 3_857_973_248
+
+
+def test_wrong_claims_are_seldom_explained() -> None:
+    """As often as the odds say that chance would: the same number altered by 3 to 40 %."""
+    base = flopwise.count(EXAMPLES / "mobilenet_v2.prototxt")
+    true = parse_claim("300M MAdds")
+    found = list(variants(base, true, None))
+    chance, wrong = random.Random(1), 0
+    for _ in range(400):
+        factor = chance.choice((chance.uniform(0.6, 0.97), chance.uniform(1.03, 1.4)))
+        value = (true.value * Decimal(factor)).quantize(Decimal(10) ** 6)
+        claim = Claim("", value, true.unit, true.half, true.power)
+        wrong += search(claim, readings(found, claim)).explained
+    assert wrong / 400 <= CHANCE
+
+
+def test_hits_lie_within_the_rounding() -> None:
+    base = flopwise.count(EXAMPLES / "vgg16.prototxt")
+    for text in ("15.5G", "15.47G", "30.9G", "31G", "138M params"):
+        claim = parse_claim(text)
+        for found in reconcile(base, claim).explanations:
+            reach = 2 * claim.half if found.reading.cut else claim.half
+            assert abs(Decimal(found.reading.value) - claim.value) <= reach
+
+
+def test_the_command_and_its_json() -> None:
+    model = EXAMPLES / "vgg16.prototxt"
+    result = run(model, "--claim", "15.5 GFLOPs", "--format", "json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0
+    assert found["claim"] == {"value": 15_500_000_000, "unit": "flops", "precision": 100_000_000}
+    assert found["ours"]["macs"] == 15_470_264_320
+    assert found["explained"] is True
+    first = found["explanations"][0]
+    assert set(first) >= {"reading", "value", "error", "sentence"}
+    assert first["value"] == 15_470_264_320
+    assert "15,470,264,320" in first["sentence"]
+
+
+def test_nothing_explains_it() -> None:
+    result = run(EXAMPLES / "vgg16.prototxt", "--claim", "17.3 GFLOPs")
+    assert result.exit_code == 1
+    assert "Nothing explains it" in result.stdout
+
+
+def test_what_a_tool_said() -> None:
+    """thop counts batch norm and its own softmax: our reading of it explains its number."""
+    model = EXAMPLES / "mobilenet_v2.prototxt"
+    value = flopwise.count(model, convention="ptflops").value()
+    result = run(model, "--tool", f"ptflops={value / 1e6:.2f}M", "--format", "json")
+    assert json.loads(result.stdout)["explanations"][0]["reading"] == ["what ptflops prints"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ([], "give a number to explain"),
+        (["--claim", "lots"], "holds no number"),
+        (["--tool", "nothop=4G"], "no convention 'nothop'; did you mean thop"),
+    ],
+)
+def test_bad_claims(arguments: list[str], words: str) -> None:
+    result = run(EXAMPLES / "vgg16.prototxt", *arguments)
+    assert result.exit_code == 2
+    assert words in result.stderr and result.stderr.count("\n") == 1

@@ -45,7 +45,7 @@ def fold_shapes(graph: Graph) -> Graph:
 
 def fold_constants(graph: Graph) -> Graph:
     """Without what is computed once, when a model is loaded, and without what nobody reads."""
-    return _fold(graph, fold_constants, learned=True)
+    return drop_unread(_fold(graph, fold_constants, learned=True))
 
 
 def _fold(graph: Graph, again: Callable[[Graph], Graph], learned: bool) -> Graph:
@@ -60,7 +60,7 @@ def _fold(graph: Graph, again: Callable[[Graph], Graph], learned: bool) -> Graph
             kept.append(node)
     slim = replace(graph, nodes=tuple(kept))
     slim = slim.map_tensors(lambda t: fixed.get(t.name, t)) if fixed else slim
-    return inside(drop_unread(slim), again)
+    return inside(slim, again)
 
 
 def drop_unread(graph: Graph) -> Graph:

@@ -122,7 +122,7 @@ def _weight(found: list[Group]) -> float:
     """What a branch costs, good for comparing only; letters count a thousand."""
     total = sum((g.counts for g in found), ZERO)
     names = set().union(*(_symbols(v) for _, v in total.items()))
-    return float(total.at(**dict.fromkeys(names, 1000)).ops)
+    return float(total.at(**dict.fromkeys(names, 1000)).ops)  # type: ignore[arg-type]
 
 
 def _symbols(size: Dim) -> set[str]:
@@ -213,9 +213,7 @@ def _joined(
     return [unit for unit in found if unit is not None]
 
 
-def _fits(
-    unit: Unit, before: Unit, epilogues: Sequence[Epilogue], used: Mapping[str, int]
-) -> bool:
+def _fits(unit: Unit, before: Unit, epilogues: Sequence[Epilogue], used: Mapping[str, int]) -> bool:
     """Only what nobody else reads needs not be written."""
     if len(unit.nodes[-1].outputs) > 1 or len(before.nodes[-1].outputs) > 1:
         return False

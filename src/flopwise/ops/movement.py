@@ -66,7 +66,8 @@ def reshape(
         if isinstance(whole, int) and isinstance(known, int) and known and whole % known:
             raise ShapeMismatch(f"{whole} elements do not reshape to {new}")
         new[new.index(-1)] = rest
-    elif isinstance(whole, int) and isinstance(prod(new), int) and prod(new) != whole:
+    elif isinstance(prod(new), int) and prod(new) != whole:
+        # Also a free number of elements: numbers alone leave it no freedom.
         raise ShapeMismatch(f"{whole} elements do not reshape to {new}")
     return [(*old[:start], *new, *old[stop:])]
 

@@ -1,6 +1,7 @@
 """The README is true: its commands and examples print what it says."""
 
 import doctest
+import importlib
 import re
 import shlex
 import subprocess
@@ -62,3 +63,16 @@ def test_python_dash_m() -> None:
         [sys.executable, "-m", "flopwise", "--version"], capture_output=True, text=True, check=True
     )
     assert "flopwise" in found.stdout
+
+
+def test_doctests_of_modules(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(ROOT)
+    ran = 0
+    for file in sorted((ROOT / "src/flopwise").rglob("*.py")):
+        if ">>> " in file.read_text():
+            parts = file.relative_to(ROOT / "src").with_suffix("").parts
+            name = ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+            found = doctest.testmod(importlib.import_module(name))
+            assert found.failed == 0, name
+            ran += found.attempted
+    assert ran > 3

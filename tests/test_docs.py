@@ -75,4 +75,4 @@ def test_doctests_of_modules(monkeypatch: pytest.MonkeyPatch) -> None:
             found = doctest.testmod(importlib.import_module(name))
             assert found.failed == 0, name
             ran += found.attempted
-    assert ran > 3
+    assert ran >= 3

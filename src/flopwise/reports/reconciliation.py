@@ -68,7 +68,7 @@ def _record(verdict: Verdict, profile: Profile) -> dict[str, Any]:
         "claim": {
             "value": _number(claim.value),
             "unit": claim.unit,
-            "precision": _number(claim.half * 2),
+            "precision": _number(claim.precision),
         },
         "ours": {
             "macs": plain(total.mac),

@@ -39,6 +39,11 @@ class Claim:
     size: tuple[int, int] | None = None
 
     @property
+    def precision(self) -> Decimal:
+        """A unit of the last digit."""
+        return self.half * 2
+
+    @property
     def binary(self) -> Decimal:
         """How much larger a binary prefix makes the value."""
         return Decimal(1024 ** (self.power // 3)) / Decimal(10**self.power)

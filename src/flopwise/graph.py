@@ -25,7 +25,8 @@ class Tensor:
     `shape` is None, and single axes may be None, as long as they are not known.
     `role` is input, weight (learned, or stored with the learned), buffer (running
     statistics kept apart), constant, or activation. `value` holds a small constant as
-    a numpy array, for shape arithmetic.
+    a numpy array, for shape arithmetic. `stored` is the bytes that a file keeps it in, where
+    packing (blocks with scales) makes them other than elements times bits.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Tensor:
     role: str = "activation"
     trainable: bool = True
     value: Any = field(default=None, compare=False, repr=False)
+    stored: Dim | None = None
 
     @property
     def known(self) -> bool:
@@ -42,7 +44,8 @@ class Tensor:
     def shaped(self, shape: tuple[Dim | None, ...], dtype: str) -> Tensor:
         """The tensor with another shape and dtype (`replace`, at half its time: inference does
         little else)."""
-        return Tensor(self.name, shape, dtype, self.role, self.trainable, self.value)
+        kept = self.role, self.trainable, self.value, self.stored
+        return Tensor(self.name, shape, dtype, *kept)
 
     @property
     def sizes(self) -> Shape:
@@ -56,6 +59,8 @@ class Tensor:
 
     @property
     def bytes(self) -> Dim:
+        if self.stored is not None:
+            return self.stored
         bits = BITS[self.dtype]
         return self.size * (bits // 8) if bits % 8 == 0 else ceildiv(self.size * bits, 8)
 
@@ -97,7 +102,9 @@ class Graph:
     `weights` lists learned tensors that no node uses, so that parameters stay true. A
     `traced` graph has the sizes of the run it was written down from, and no others.
     `declared` holds shapes that a file states of tensors inside, by name: they stand
-    where inference ends, at sizes that are data, and nowhere else.
+    where inference ends, at sizes that are data, and nowhere else. `tied` gives other
+    names of a weight; `active` how many elements of a weight one token uses, where it is
+    not all (experts); `config` the hyperparameters that a format states beside the graph.
     """
 
     inputs: tuple[Tensor, ...]
@@ -109,6 +116,9 @@ class Graph:
     notes: tuple[str, ...] = ()
     traced: bool = False
     declared: Mapping[str, Shape] = field(default_factory=dict, compare=False, repr=False)
+    tied: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
+    active: Mapping[str, Dim] = field(default_factory=dict, compare=False, repr=False)
+    config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor once, by name, in order of first appearance."""
@@ -146,3 +156,17 @@ class Graph:
             weights=each(self.weights),
             nodes=nodes,
         )
+
+
+def every_tensor(graph: Graph) -> Iterator[Tensor]:
+    """The tensors of a graph and of the graphs inside it, each once."""
+    seen: set[str] = set()
+    stack = [graph]
+    while stack:
+        current = stack.pop()
+        for tensor in current.tensors():
+            if tensor.name not in seen:
+                seen.add(tensor.name)
+                yield tensor
+        for node in current.nodes:
+            stack += (*node.attrs.get("branches", ()), *filter(None, (node.attrs.get("body"),)))

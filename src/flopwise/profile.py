@@ -12,7 +12,8 @@ from flopwise.conventions import Convention
 from flopwise.counts import ZERO, Counts
 from flopwise.dims import Dim
 from flopwise.errors import FlopwiseError
-from flopwise.graph import Graph, Node, Tensor
+from flopwise.graph import Graph, Node, Tensor, every_tensor
+from flopwise.parameters import Parameters, parameters
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,9 +97,13 @@ class Profile:
         return sum(t.size for t in every_tensor(self.graph) if t.role == "buffer" and t.known)
 
     @property
+    def parameters(self) -> Parameters:
+        """What kinds of parameters there are, and how many of them one token uses."""
+        return parameters(self.graph)
+
+    @property
     def activations(self) -> Dim:
-        """Elements of the results of contractions, as timm and fvcore count them; those of
-        the products inside a fused operator too."""
+        """Elements of the results of contractions (timm, fvcore), in fused operators too."""
         return sum((row.repeat * _results(row) for row in self.rows), 0)
 
     @property
@@ -136,16 +141,11 @@ class Profile:
         value, whole = sum((self.value_of(r) for r in rows), 0), self._whole
         last = rows[-1].node
         return Line(
-            name,
-            op,
-            last.scope,
-            last.outputs[0].shape if last.outputs else (),
-            sum((r.params for r in rows), 0),
-            sum((r.total for r in rows), ZERO),
-            value,
+            name, op, last.scope, last.outputs[0].shape if last.outputs else (),
+            sum((r.params for r in rows), 0), sum((r.total for r in rows), ZERO), value,
             float(value / whole) if isinstance(whole, int | float) and whole else None,
             all(r.counts is not None for r in rows),
-        )
+        )  # fmt: skip
 
     @cached_property
     def _whole(self) -> Any:
@@ -257,21 +257,6 @@ def _count(node: Node) -> Counts | None:
         return ops.count(node)
     except FlopwiseError as error:
         raise type(error)(f"{node}: {error}") from None
-
-
-def every_tensor(graph: Graph) -> Iterator[Tensor]:
-    """The tensors of a graph and of the graphs inside it, each once."""
-    seen: set[str] = set()
-    stack = [graph]
-    while stack:
-        current = stack.pop()
-        for tensor in current.tensors():
-            if tensor.name not in seen:
-                seen.add(tensor.name)
-                yield tensor
-        for node in current.nodes:
-            stack += [node.attrs["body"]] if "body" in node.attrs else []
-            stack += node.attrs.get("branches", ())
 
 
 def bind_symbols(graph: Graph, sizes: dict[str, Dim]) -> Graph:

@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from flopwise import ops
 from flopwise.dims import Dim, Expr, maximum
 from flopwise.errors import UnknownName, nearest
-from flopwise.graph import Graph, Node, Tensor
-from flopwise.profile import every_tensor
+from flopwise.graph import Graph, Node, Tensor, every_tensor
 
 # Which operators may overwrite their first operand: none as PyTorch runs a module (but for
 # those written in place), pointwise ones as onnxruntime plans its buffers.

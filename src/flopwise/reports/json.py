@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import fields
 from fractions import Fraction
 from typing import Any
 
@@ -43,10 +44,17 @@ def to_dict(profile: Profile, depth: int | None = None) -> dict[str, Any]:
             "write_bytes": plain(total.write),
             "coverage": profile.coverage,
         },
+        "params": _params(profile),
         "unknown": [{"origin": o, "count": n} for o, n in profile.not_counted().items()],
         "notes": list(profile.graph.notes),
         "layers": [_layer(line) for line in profile.lines(depth)],
     }
+
+
+def _params(profile: Profile) -> dict[str, Any]:
+    """Kinds of parameters; null where a file holds no operators that would tell."""
+    found = profile.parameters
+    return {f.name: plain(getattr(found, f.name)) for f in fields(found)}
 
 
 def _tensor(tensor: Tensor) -> dict[str, Any]:

@@ -32,4 +32,7 @@ def load(source: Any, request: Request) -> Graph:
     from flopwise.frontends.torch.module import graph
     from flopwise.frontends.torch.source import build
 
-    return graph(build(source) if isinstance(source, (str, Path)) else source, request)
+    if isinstance(source, (str, Path)):
+        module, values = build(source)
+        return graph(module, request, values)
+    return graph(source, request)

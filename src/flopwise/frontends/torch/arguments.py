@@ -13,7 +13,7 @@ import torch
 from flopwise.dims import Dim, Expr
 from flopwise.errors import UnknownName, UnknownSize, nearest
 from flopwise.frontends import Request
-from flopwise.frontends.torch.values import META, keeps_values, shape_of
+from flopwise.frontends.torch.values import META
 from flopwise.pattern import show
 
 _WHOLE = re.compile(r"(^|_)(ids?|idx|indices|tokens?|labels|lengths?)$")
@@ -101,11 +101,9 @@ class _Builder:
         if not self.real and (isinstance(given, str) or _is_shape(given)):
             return self._entered(name, self._from_shape(name, given))
         if isinstance(given, torch.Tensor):
-            real = keeps_values(given) and not given.is_meta
-            tensor = given.detach().to("cpu", copy=True) if real else shape_of(given)
-            return self._entered(name, tensor)
+            return self._entered(name, given)
         if _is_array(given):
-            return self._value(name, torch.from_numpy(given.copy()))
+            return self._value(name, torch.from_numpy(given))
         if isinstance(given, Mapping):
             parts = {k: self._value(f"{name}.{k}", v) for k, v in given.items()}
             return parts if type(given) is dict else _like(given, parts)

@@ -10,7 +10,8 @@ import torch
 
 from flopwise.frontends.torch import aten
 from flopwise.frontends.torch.arguments import Arguments
-from flopwise.frontends.torch.trace import Call, Recorder, tensors
+from flopwise.frontends.torch.trace import Recorder
+from flopwise.frontends.torch.values import Call, tensors
 from flopwise.graph import Graph, Node, Tensor
 
 DTYPES = {
@@ -38,13 +39,23 @@ def lower(module: torch.nn.Module, recorder: Recorder, given: Arguments, outputs
     used = {t.name for node in nodes for t in node.inputs if t is not None}
     return Graph(
         inputs=tuple(names.tensor(t) for t in given.inputs.values()),
-        outputs=tuple(names.tensor(t) for t in _tensors(outputs)),
+        outputs=tuple(names.tensor(t) for t in tensors(outputs)),
         nodes=nodes,
         name=type(module).__name__,
         format="torch",
         traced=True,
+        notes=_notes(recorder),
         weights=tuple(t for t in names.stored if t.name not in used),
     )
+
+
+def _notes(recorder: Recorder) -> tuple[str, ...]:
+    """What was assumed of the data."""
+    taken = (
+        f"{line}: a condition that depends on data is taken as {str(value).lower()}"
+        for line, value in recorder.decisions.items()
+    )
+    return (*recorder.values.notes, *taken)
 
 
 class _Names:
@@ -102,7 +113,7 @@ class _Names:
 
     def nodes(self, call: Call) -> Iterator[Node]:
         """The nodes of one call."""
-        results = tensors(call.outputs)
+        results = list(tensors(call.outputs))
         for step in aten.steps(call.func, call.args, call.kwargs, call.outputs):
             if step is aten.SAME:
                 self._pass_on(call, results)
@@ -121,7 +132,7 @@ class _Names:
         return made
 
     def _pass_on(self, call: Call, results: list[torch.Tensor]) -> None:
-        operands = tensors(call.args)
+        operands = list(tensors(call.args))
         for result in results:
             if operands and id(result) not in self._known:
                 self._known[id(result)] = self.tensor(operands[0])
@@ -133,14 +144,3 @@ class _Names:
         name = path if path in self._leaves and path else f"{path}.{own}".lstrip(".")
         self._taken[name] += 1
         return name if self._taken[name] == 1 else f"{name}_{self._taken[name]}"
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from _tensors(part)
-    elif isinstance(value, (tuple, list)):
-        for part in value:
-            yield from _tensors(part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -15,17 +16,39 @@ from flopwise.frontends.torch.arguments import Arguments, arguments
 from flopwise.frontends.torch.lower import lower
 from flopwise.frontends.torch.trace import Recorder, Scope
 from flopwise.frontends.torch.untouched import untouched
+from flopwise.frontends.torch.values import Values
 from flopwise.graph import Graph
 
+MOST_RETRIES = 4
 
-def graph(module: torch.nn.Module, request: Request) -> Graph:
-    """Trace `module` in inference, whatever mode it is in."""
+
+def graph(module: torch.nn.Module, request: Request, values: Values | None = None) -> Graph:
+    """Trace `module` in inference, whatever mode it is in. `values` is what is known of
+    tensors of the module itself."""
     module = bare(module)
     given = arguments(module, request)
-    recorder = Recorder(aten.known, scopes(module))
-    with untouched(module), evaluating(module), eager():
-        outputs = run(module, given, recorder)
-    return lower(module, recorder, given, outputs)
+    decisions: dict[str, bool] = {}
+    while True:
+        recorder = Recorder(aten.known, scopes(module), values or Values(), decisions)
+        try:
+            with untouched(module), evaluating(module), eager():
+                outputs = run(module, given, recorder)
+            return lower(module, recorder, given, outputs)
+        except UnreadableModel:
+            if not _reconsidered(decisions):
+                raise
+        finally:
+            outputs = None
+            recorder.settle()
+
+
+def _reconsidered(decisions: dict[str, bool]) -> bool:
+    """Take the last condition that was taken as false as true, if there is one."""
+    line = next((k for k in reversed(decisions) if not decisions[k]), None)
+    if line is None or sum(decisions.values()) == MOST_RETRIES:
+        return False
+    decisions[line] = True
+    return True
 
 
 def bare(module: torch.nn.Module) -> torch.nn.Module:
@@ -64,9 +87,9 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
 
 @contextmanager
 def eager() -> Iterator[None]:
-    """No compiler gets between the forward and the trace."""
+    """No compiler gets between the forward and the trace, if one was loaded at all."""
     stance = getattr(torch.compiler, "set_stance", None)
-    if stance is None:
+    if stance is None or "torch._dynamo" not in sys.modules:
         yield
         return
     with stance("force_eager"):

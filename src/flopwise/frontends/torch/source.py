@@ -12,13 +12,15 @@ from urllib.parse import parse_qsl
 import torch
 
 from flopwise.errors import UnknownName, UnreadableModel, nearest
+from flopwise.frontends.torch.trace import Builder
+from flopwise.frontends.torch.values import Values
 
 
-def build(source: str | Path) -> torch.nn.Module:
-    """Import and call; weights are not made, where the model can be built without them.
+def build(source: str | Path) -> tuple[torch.nn.Module, Values]:
+    """Import and call; weights are shapes alone, and values that the code asked for are kept.
 
-    A class or function is called with the values after `?`, read as Python where they are
-    numbers, booleans or None, else as text. Raises UnknownName and UnreadableModel.
+    A class or function is called with what follows `?`, read as Python where it is a
+    number, a boolean or None, else as text. Raises UnknownName and UnreadableModel.
     """
     text = str(source)
     path, _, query = text.partition("?")
@@ -26,24 +28,22 @@ def build(source: str | Path) -> torch.nn.Module:
     target = _find(module_name, name, text)
     given = {k: _value(v) for k, v in parse_qsl(query, keep_blank_values=True)}
     if isinstance(target, torch.nn.Module):
-        return target
+        return target, Values()
     if not callable(target):
         raise UnknownName(f"{text}: {name} is a {type(target).__name__}, which gives no model")
     return _called(target, given, text)
 
 
-def _called(target: Any, given: dict[str, Any], text: str) -> torch.nn.Module:
+def _called(target: Any, given: dict[str, Any], text: str) -> tuple[torch.nn.Module, Values]:
+    builder = Builder()
     try:
-        try:
-            with torch.device("meta"):
-                made = target(**given)
-        except (NotImplementedError, RuntimeError):  # some read weights while they are built
+        with builder:
             made = target(**given)
     except Exception as error:
         raise UnreadableModel(f"{text}: {' '.join(str(error).split())}") from error
     if not isinstance(made, torch.nn.Module):
         raise UnreadableModel(f"{text} gives a {type(made).__name__}, not a torch.nn.Module")
-    return made
+    return made, builder.values
 
 
 def _find(module_name: str, name: str, text: str) -> Any:

@@ -10,16 +10,17 @@ frames, so that nothing has to be hooked or patched.
 from __future__ import annotations
 
 import sys
+from collections import Counter
 from collections.abc import Callable, Hashable, Mapping
-from functools import cache
-from typing import Any, NamedTuple
+from contextlib import suppress
+from typing import Any
 
 import torch
-from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from flopwise.errors import UnknownValue, UnreadableModel
-from flopwise.frontends.torch.values import CPU, META, SMALL, Values, keeps_values
+from flopwise.errors import FlopwiseError, UnknownValue, UnreadableModel
+from flopwise.frontends.torch.plan import Plan, plan_of
+from flopwise.frontends.torch.values import CPU, META, Call, Values, shape_of, tensors
 
 Scope = tuple[str, ...]
 
@@ -28,37 +29,33 @@ _CALLS = {
     for name in ("_wrapped_call_impl", "_call_impl")
     if (function := getattr(torch.nn.Module, name, None)) is not None
 }
-_ASK_DATA = {
-    "aten::_local_scalar_dense", "aten::item", "aten::is_nonzero", "aten::equal", "aten::allclose",
-}  # fmt: skip
-
-
-class Call(NamedTuple):
-    """One operator as it ran. Calls that differ only in identities have equal keys."""
-
-    func: Any
-    args: tuple[Any, ...]
-    kwargs: dict[str, Any]
-    outputs: Any
-    scope: Scope
-    key: Hashable
+_READABLE = 2**20
 
 
 class Recorder(TorchDispatchMode):
     """Runs operators on shapes alone and keeps a list of them.
 
     `known` tells whether an operator has a meaning; `scopes` gives the path of a module
-    by its identity. With `autograd` views are true views, as it needs them.
+    by its identity. `decisions` says how to take conditions that only real data decides, by
+    the line that asks; those that are new are taken as false. With `autograd` views are true
+    views, as it needs them.
     """
 
     supports_higher_order_operators = True
 
+    @classmethod
+    def _should_skip_dynamo(cls) -> bool:
+        """Do not wrap this mode for the compiler: that would import it, for seconds."""
+        return False
+
     def __init__(
-        self, known: Callable[[Any], bool], scopes: Mapping[int, Scope], autograd: bool = False
-    ) -> None:
+        self, known: Callable[[Any], bool], scopes: Mapping[int, Scope], values: Values,
+        decisions: dict[str, bool] | None = None, autograd: bool = False,
+    ) -> None:  # fmt: skip
         super().__init__()
+        self.decisions = {} if decisions is None else decisions
         self.calls: list[Call] = []
-        self.values = Values()
+        self.values = values
         self._known = known
         self._scopes = scopes
         self._autograd = autograd
@@ -80,66 +77,97 @@ class Recorder(TorchDispatchMode):
         operands = Operands(self.values)
         args = tuple(map(operands.enter, args))
         kwargs = {k: operands.named(k, v) for k, v in kwargs.items()}
-        if operands.shapes == 0 and self._few(func, plan, args, kwargs, operands):
-            return self._on_values(func, args, kwargs, operands)
-        if operands.valued:
-            for i in plan.written:
-                if i < len(args) and isinstance(args[i], torch.Tensor) and not args[i].is_meta:
-                    self.values.overwrite(args[i])
-        if operands.valued or operands.devices or not operands.shapes:
-            args, kwargs = placed(args, {**kwargs, **plan.factory(operands)}, META, self.values)
-        return self._on_shapes(func, plan, args, kwargs, operands)
-
-    def _on_shapes(self, func: Any, plan: Plan, args: Any, kwargs: Any, operands: Operands) -> Any:
-        """Some operand has no values, or the results are many: none has any."""
+        if plan.factory:
+            kwargs["device"] = META
         key = (func, *operands.key) if operands.hashable and plan.repeats else None
         recipe = self._remembered.get(key) if key is not None else None
         if recipe is not None:
             outputs = remade(recipe, args)
         else:
-            outputs = self._run(func, plan, args, kwargs)
+            outputs = self._run(func, plan, args, kwargs, operands)
             if key is not None and not (self._autograd and plan.aliases):
                 self._remembered[key] = remembered(outputs, args)
-        self._note(func, args, kwargs, outputs, key)
+        call = Call(func, args, kwargs, outputs, self.scope(), key)
+        self.calls.append(call)
+        if operands.constant or plan.written or plan.chooses:
+            self.values.enter(call, plan.written, plan.aliases, plan.random)
         return outputs
 
-    def _run(self, func: Any, plan: Plan, args: Any, kwargs: Any) -> Any:
+    def _run(
+        self, func: Any, plan: Plan, args: Any, kwargs: Any, operands: Operands
+    ) -> Any:  # fmt: skip
+        """The results of an operator on shapes; on values where they decide the shape."""
+        if plan.asks_data and not operands.constant and _is_condition(func, args):
+            return self.decisions.setdefault(place(), False)
+        if plan.asks_data or (operands.to_cpu and self._readable(func, args)):
+            return self._on_values(func, args, kwargs)
+        if plan.fast is not None:
+            outputs = plan.fast(*args, **kwargs)
+            if outputs is not NotImplemented:
+                return outputs
         try:
-            return func(*args, **kwargs)
-        except NotImplementedError as error:
-            raise UnreadableModel(f"{place()}: {func.name()} has no shape rule: {error}") from None
-        except RuntimeError:
-            if not plan.asks_data:
-                raise
+            return func(*(self._places(args) if plan.masks else args), **kwargs)
+        except FlopwiseError:
+            raise
+        except (NotImplementedError, RuntimeError) as error:
+            if plan.instead is not None:
+                return plan.instead(*args, **kwargs)
+            if operands.constant:
+                outputs = self._on_values(func, args, kwargs)
+                return replaced(outputs, self._learned)
+            if isinstance(error, NotImplementedError):
+                raise UnreadableModel(f"{place()}: no shape rule: {first_line(error)}") from None
+            raise
+
+    def _on_values(self, func: Any, args: Any, kwargs: Any) -> Any:
+        def value(operand: Any) -> Any:
+            if isinstance(operand, torch.device):
+                return CPU
+            return self.values.value(operand) if isinstance(operand, torch.Tensor) else operand
+
+        try:
+            real, named = replaced(args, value), replaced(kwargs, value)
+        except UnknownValue:
             raise UnknownValue(
-                f"{place()}: {func.name()} asks for the values of a tensor, which only real "
-                "data has; give that input as a tensor in place of a shape"
+                f"{place()}: {func.name()} asks for values that only real data has; give inputs "
+                "of whole numbers (lengths, masks) as tensors in place of shapes"
             ) from None
+        return func(*real, **named)
 
-    def _on_values(self, func: Any, args: Any, kwargs: Any, operands: Operands) -> Any:
-        """Every operand has values, and the results are few: they have values too."""
-        if operands.devices:
-            args, kwargs = placed(args, kwargs, CPU)
-        outputs = func(*args, **kwargs)
-        for tensor in tensors(outputs):
-            self.values.own(tensor)
-        self._note(func, args, kwargs, outputs, None)
-        return outputs
+    def _places(self, args: Any) -> Any:
+        """Indices in place of boolean masks: how many there are is a value."""
+        indices: list[Any] = []
+        for mask in args[1]:
+            if mask is None or mask.dtype not in (torch.bool, torch.uint8):
+                indices.append(mask)
+                continue
+            (found,) = self._on_values(torch.ops.aten.nonzero.default, (mask,), {}).t()[:1]
+            indices += [torch.empty_like(found, device=META)] * mask.dim()
+        return (args[0], indices, *args[2:])
 
-    def _few(self, func: Any, plan: Plan, args: Any, kwargs: Any, operands: Operands) -> bool:
-        """Whether the results have values worth keeping."""
-        if plan.asks_data:
-            return True
-        shapes = placed(args, {**kwargs, **plan.factory(operands)}, META, self.values)
-        try:
-            outputs = func(*shapes[0], **shapes[1])
-        except (NotImplementedError, RuntimeError):
-            return True  # its shape depends on values, as that of nonzero does
-        few = operands.valued or kwargs.get("device") in (CPU, None)
-        return all(t.numel() <= SMALL if few else keeps_values(t) for t in tensors(outputs))
+    def _readable(self, func: Any, args: Any) -> bool:
+        """Whether a tensor that is moved to the CPU is wanted for its values."""
+        first = args[0] if args and isinstance(args[0], torch.Tensor) else None
+        return first is not None and self.values.constant(first) and first.numel() <= _READABLE
 
-    def _note(self, func: Any, args: Any, kwargs: Any, outputs: Any, key: Hashable) -> None:
-        self.calls.append(Call(func, args, kwargs, outputs, self.scope(), key))
+    def _learned(self, value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        shape = shape_of(value)
+        self.values.learn(shape, value)
+        return shape
+
+    def settle(self) -> None:
+        """Give constants that outlive the trace, as in a function's cache, their values."""
+        held = Counter(
+            id(t) for call in self.calls for t in tensors((call.args, call.kwargs, call.outputs))
+        )
+        made = {id(t): t for call in self.calls for t in tensors(call.outputs)}
+        for tensor in made.values():
+            others = sys.getrefcount(tensor) - held[id(tensor)] - 3
+            if others > 0 and self.values.constant(tensor):
+                with suppress(RuntimeError, UnknownValue):
+                    torch.utils.swap_tensors(tensor, self.values.value(tensor).clone())
 
     def scope(self) -> Scope:
         """The path of the innermost module that runs."""
@@ -153,63 +181,25 @@ class Recorder(TorchDispatchMode):
         return ()
 
 
-class Plan(NamedTuple):
-    """What is known of an operator before it runs."""
+class Builder(Recorder):
+    """Builds a module on shapes alone; values that its code asks for are there all the same."""
 
-    pieces: Callable[..., Any] | None = None
-    written: tuple[int, ...] = ()
-    aliases: bool = True
-    repeats: bool = False
-    asks_data: bool = False
-    has_device: bool = False
+    def __init__(self) -> None:
+        super().__init__(lambda func: True, {}, Values(), autograd=True)
 
-    def factory(self, operands: Operands) -> dict[str, Any]:
-        """The device to ask for where no operand tells it."""
-        bare = self.has_device and not operands.shapes and not operands.valued
-        return {"device": META} if bare else {}
-
-
-def plan_of(func: Any, known: bool) -> Plan:
-    """Take apart what has no meaning of its own, where torch says how."""
-    if isinstance(func, HigherOrderOperator):
-        return Plan()
-    arguments = func._schema.arguments
-    return Plan(
-        pieces=None if known else _pieces(func),
-        written=tuple(
-            i for i, a in enumerate(arguments) if a.alias_info and a.alias_info.is_write
-        ),
-        aliases=any(a.alias_info for a in arguments),
-        repeats=torch.Tag.inplace_view not in func.tags,
-        asks_data=func._schema.name in _ASK_DATA,
-        has_device=any(a.name == "device" for a in arguments),
-    )  # fmt: skip
-
-
-def _pieces(func: Any) -> Callable[..., Any] | None:
-    if func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeImplicitAutograd):
-        return func.decompose
-    if func.has_kernel_for_dispatch_key(torch._C.DispatchKey.CompositeExplicitAutograd):
-        return None
-    return _decompositions().get(func)
-
-
-@cache
-def _decompositions() -> dict[Any, Callable[..., Any]]:
-    from torch._decomp import decomposition_table
-
-    return decomposition_table
+    def scope(self) -> Scope:
+        return ()
 
 
 class Operands:
     """Puts stand-ins in place of tensors, and notes what there is among the operands."""
 
-    __slots__ = ("_values", "devices", "hashable", "key", "shapes", "valued")
+    __slots__ = ("_values", "constant", "hashable", "key", "to_cpu")
 
     def __init__(self, values: Values) -> None:
         self._values = values
-        self.shapes = self.valued = self.devices = 0
-        self.hashable = True
+        self.constant = self.hashable = True
+        self.to_cpu = False
         self.key: list[Any] = []
 
     def named(self, name: str, operand: Any) -> Any:
@@ -220,15 +210,16 @@ class Operands:
         if isinstance(operand, torch.Tensor):
             return self._tensor(operand)
         kind = type(operand)
-        if kind is list or kind is tuple:
+        if kind in _HASHABLE:
+            self.key.append(operand)
+        elif kind is list or kind is tuple:
             self.key.append(len(operand))
             return kind(map(self.enter, operand))
-        if kind is float or kind is bool:
+        elif kind is float or kind is bool:
             self.key.append((kind, operand))
         elif kind is torch.device:
-            self.devices += 1
-        elif kind in _HASHABLE:
-            self.key.append(operand)
+            self.to_cpu |= operand == CPU
+            return META
         else:
             self.hashable = False
         return operand
@@ -236,10 +227,8 @@ class Operands:
     def _tensor(self, tensor: torch.Tensor) -> torch.Tensor:
         if not tensor.is_meta:
             tensor = self._values.stand_in(tensor)
-        if tensor.is_meta:
-            self.shapes += 1
-        else:
-            self.valued += 1
+        if self.constant and not self._values.constant(tensor):
+            self.constant = False
         if tensor.layout is not torch.strided or tensor.is_complex():
             self.hashable = False
         else:
@@ -250,28 +239,21 @@ class Operands:
 _HASHABLE = {int, str, type(None), torch.dtype, torch.memory_format, torch.layout}
 
 
-def placed(args: Any, kwargs: Any, device: torch.device, values: Values | None = None) -> Any:
-    """The operands on one device; `values` gives the meta tensors of real ones."""
-
-    def place_(operand: Any) -> Any:
-        if isinstance(operand, torch.device):
-            return device
-        if isinstance(operand, torch.Tensor):
-            return operand if values is None or operand.is_meta else values.meta(operand)
-        if type(operand) in (list, tuple):
-            return type(operand)(map(place_, operand))
-        return operand
-
-    return tuple(map(place_, args)), {k: place_(v) for k, v in kwargs.items()}
+def _is_condition(func: Any, args: Any) -> bool:
+    """Whether a truth value is asked for."""
+    return func._schema.name in _TRUTHS or args[0].dtype is torch.bool
 
 
-def tensors(outputs: Any) -> list[torch.Tensor]:
-    """The tensors among the outputs of an operator."""
-    if isinstance(outputs, torch.Tensor):
-        return [outputs]
-    if isinstance(outputs, (list, tuple)):
-        return [t for part in outputs for t in tensors(part)]
-    return []
+_TRUTHS = {"aten::is_nonzero", "aten::equal", "aten::allclose"}
+
+
+def replaced(value: Any, change: Callable[[Any], Any]) -> Any:
+    """The same structure with its innermost parts changed."""
+    if isinstance(value, dict):
+        return {k: replaced(v, change) for k, v in value.items()}
+    if type(value) in (list, tuple):
+        return type(value)(replaced(v, change) for v in value)
+    return change(value)
 
 
 def remembered(outputs: Any, args: Any) -> Any:
@@ -297,6 +279,10 @@ def remade(recipe: Any, args: Any) -> Any:
         return recipe[0](remade(part, args) for part in recipe[1])
     size, stride, dtype = recipe
     return torch.empty_strided(size, stride, dtype=dtype, device=META)
+
+
+def first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0]
 
 
 def place() -> str:

@@ -1,9 +1,9 @@
 """Leave no trace: put back whatever a forward changed.
 
 A forward may assign attributes of its modules, fill caches kept in dicts and lists, draw
-random numbers and switch modes. All of it is remembered before a trace and put
-back after, also when the forward raises. Values of tensors need no copy: a trace never
-writes to a tensor that it did not make itself.
+random numbers, switch modes, and give a tensor other memory through `.data`. All of it is
+remembered before a trace and put back after, also when the forward raises. Values of
+tensors need no copy: a trace never writes to memory that it did not make itself.
 """
 
 from __future__ import annotations
@@ -17,10 +17,11 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
 _PLAIN = (
     int, float, complex, str, bytes, bool, type(None), type, types.ModuleType,
-    types.FunctionType, types.BuiltinFunctionType, types.MethodType, torch.Tensor,
+    types.FunctionType, types.BuiltinFunctionType, types.MethodType,
     torch.dtype, torch.device, torch.Size,
 )  # fmt: skip
 _LONGEST = 100_000
@@ -30,7 +31,7 @@ Undo = Callable[[], None]
 @contextmanager
 def untouched(module: torch.nn.Module) -> Iterator[None]:
     """Everything reachable from `module`, and every global state, as it was before."""
-    undo = [*_global_states(), *_objects(module), *_flags(module)]
+    undo = [*_global_states(), *_objects(module)]
     try:
         yield
     finally:
@@ -62,6 +63,9 @@ def _objects(module: torch.nn.Module) -> Iterator[Undo]:
         if isinstance(found, _PLAIN) or id(found) in seen:
             continue
         seen.add(id(found))
+        if isinstance(found, torch.Tensor):
+            yield from _tensor(found)
+            continue
         if isinstance(found, (dict, list, set, deque)):
             if len(found) <= _LONGEST:
                 yield _container(found)
@@ -74,13 +78,15 @@ def _objects(module: torch.nn.Module) -> Iterator[Undo]:
             yield _training(found)
 
 
-def _flags(module: torch.nn.Module) -> Iterator[Undo]:
-    for tensor in (*module.parameters(), *module.buffers()):
-        if tensor.is_leaf:
-            yield _flag(tensor, tensor.requires_grad, tensor.grad)
+def _tensor(tensor: torch.Tensor) -> Iterator[Undo]:
+    """The flags of a tensor, and the memory it stands for."""
+    if tensor.is_leaf:
+        yield _flags(tensor, tensor.requires_grad, tensor.grad)
+    if type(tensor) in (torch.Tensor, torch.nn.Parameter):
+        yield _memory(tensor, tensor.detach())
 
 
-def _flag(tensor: torch.Tensor, required: bool, grad: torch.Tensor | None) -> Undo:
+def _flags(tensor: torch.Tensor, required: bool, grad: torch.Tensor | None) -> Undo:
     def put_back() -> None:
         if tensor.requires_grad != required:
             tensor.requires_grad_(required)
@@ -88,6 +94,28 @@ def _flag(tensor: torch.Tensor, required: bool, grad: torch.Tensor | None) -> Un
             tensor.grad = grad
 
     return put_back
+
+
+def _memory(tensor: torch.Tensor, before: torch.Tensor) -> Undo:
+    def put_back() -> None:
+        same = tensor.device == before.device and tensor.shape == before.shape
+        if same and (tensor.layout is not torch.strided or tensor.data_ptr() == before.data_ptr()):
+            return
+        with torch._C._AutoDispatchBelowAutograd(), _AnyMemory():
+            tensor.data = before
+
+    return put_back
+
+
+class _AnyMemory(TorchDispatchMode):
+    """Lets a tensor that was put on the meta device have its own memory again."""
+
+    def __torch_dispatch__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        if func._schema.name == "aten::_has_compatible_shallow_copy_type":
+            return True
+        return func(*args, **(kwargs or {}))
 
 
 def _container(found: Any) -> Undo:

@@ -7,7 +7,7 @@ one rule serves all overloads and in-place forms unless an overload has its own.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cache
 from inspect import signature
@@ -17,6 +17,7 @@ import torch
 from torch._ops import HigherOrderOperator
 
 from flopwise import ops
+from flopwise.frontends.torch.values import tensors
 
 R = TypeVar("R", bound=Callable[..., Any])
 
@@ -57,7 +58,7 @@ def plain(table: Mapping[str, str]) -> None:
 
 def _on_tensors(op: str, **attrs: Any) -> Callable[..., Step]:
     def rule(operands: list[torch.Tensor]) -> Step:
-        return Step(op, tuple(operands), attrs)
+        return Step(op if operands else "constant", tuple(operands), attrs)
 
     return rule
 
@@ -98,12 +99,12 @@ def _own(name: str) -> Callable[..., Step]:
 def steps(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Any) -> list[Step]:
     """What an operator becomes; an empty list for nothing, `unknown` for what has no rule."""
     rule = find(func)
-    operands = list(_tensors((args, tuple(kwargs.values()))))
+    operands = list(tensors((args, kwargs)))
     if rule is None:
         return [Step("unknown", tuple(operands))]
     arguments = named(func, args, kwargs)
     given = {
-        **arguments, "operands": operands, "outputs": list(_tensors(outputs)),
+        **arguments, "operands": operands, "outputs": list(tensors(outputs)),
         "arguments": arguments,
     }  # fmt: skip
     found = rule(**{name: given.get(name) for name in _asks(rule)})
@@ -124,14 +125,6 @@ def named(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[s
 @cache
 def _asks(rule: Callable[..., Any]) -> tuple[str, ...]:
     return tuple(signature(rule).parameters)
-
-
-def _tensors(value: Any) -> Iterator[torch.Tensor]:
-    if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, (tuple, list)):
-        for part in value:
-            yield from _tensors(part)
 
 
 @cache

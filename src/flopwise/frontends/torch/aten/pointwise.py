@@ -74,6 +74,18 @@ def power(operands: list[Tensor], exponent: Any) -> Step:
     return Step("pow", tuple(operands))
 
 
+@aten("polar")
+def polar(abs: Tensor, angle: Tensor) -> list[Step]:
+    """abs cos(angle) + i abs sin(angle)."""
+    parts = [torch.empty_like(angle, device="meta") for _ in range(2)]
+    return [
+        Step("cos", (angle,), {}, (parts[0],)),
+        Step("sin", (angle,), {}, (parts[1],)),
+        Step("mul", (abs, parts[0]), {}, (parts[0],)),
+        Step("mul", (abs, parts[1])),
+    ]
+
+
 @aten("gelu")
 def gelu(self: Tensor, approximate: str) -> Step:
     return Step("gelu_tanh" if approximate == "tanh" else "gelu", (self,))

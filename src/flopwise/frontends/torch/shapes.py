@@ -1,0 +1,170 @@
+"""Shapes of common operators, found faster than by torch's own rules.
+
+Torch's rules for meta tensors are complete, but many are Python that first imports a
+compiler (seconds) and then takes a fraction of a millisecond each. A rule here
+takes the plain case, of dense operands that fit together, and leaves any other to torch by
+giving NotImplemented: also every mistake, so that the message is torch's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+
+Tensor = torch.Tensor
+FAST: dict[str, Callable[..., Any]] = {}
+INSTEAD: dict[str, Callable[..., Any]] = {}
+
+
+def fast(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a rule that is tried first."""
+
+    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        FAST.update((f"aten::{name}", function) for name in names)
+        return function
+
+    return enter
+
+
+def instead(*names: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """Enter a rule that is tried where torch has none, or too narrow a one."""
+
+    def enter(function: Callable[..., Any]) -> Callable[..., Any]:
+        INSTEAD.update((f"aten::{name}", function) for name in names)
+        return function
+
+    return enter
+
+
+def dense(x: Tensor) -> bool:
+    """A floating tensor in the usual order of axes, or with channels last."""
+    return x.is_floating_point() and (
+        x.is_contiguous() or (x.dim() == 4 and x.is_contiguous(memory_format=torch.channels_last))
+    )
+
+
+def same(x: Tensor) -> Tensor:
+    """A meta tensor like this one; torch's empty_like is one of the slow rules."""
+    return torch.empty_strided(x.size(), x.stride(), dtype=x.dtype, device="meta")
+
+
+@fast(
+    "relu", "gelu", "silu", "sigmoid", "tanh", "hardswish", "hardsigmoid", "leaky_relu", "elu",
+    "hardtanh", "relu6", "mish", "softplus", "neg", "exp", "sqrt", "rsqrt", "sin", "cos", "square",
+    "dropout", "clone",
+)  # fmt: skip
+def like(x: Tensor, *others: Any, **named: Any) -> Any:
+    return same(x) if dense(x) else NotImplemented
+
+
+@fast("softmax", "log_softmax", "_softmax", "_log_softmax")
+def along(x: Tensor, dim: int, *others: Any, **named: Any) -> Any:
+    fits = dense(x) and -x.dim() <= dim < x.dim() and not any(others) and not any(named.values())
+    return same(x) if fits else NotImplemented
+
+
+@fast("relu_", "silu_", "hardswish_", "hardsigmoid_", "leaky_relu_", "hardtanh_", "sigmoid_")
+def itself(x: Tensor, *others: Any) -> Any:
+    return x if dense(x) else NotImplemented
+
+
+@fast("batch_norm", "instance_norm")
+def per_channel(
+    x: Tensor, weight: Any, bias: Any, mean: Any, var: Any, train: bool, *rest: Any
+) -> Any:
+    vectors = [v for v in (weight, bias, mean, var) if v is not None]
+    if train or x.dim() < 2 or not dense(x) or any(v.shape != x.shape[1:2] for v in vectors):
+        return NotImplemented
+    return same(x)
+
+
+@fast("layer_norm", "rms_norm")
+def over_last(x: Tensor, shape: Any, weight: Any = None, *others: Any, **named: Any) -> Any:
+    fits = dense(x) and list(x.shape[x.dim() - len(shape) :]) == list(shape)
+    if not fits or (weight is not None and list(weight.shape) != list(shape)):
+        return NotImplemented
+    return x.new_empty(x.shape)
+
+
+@fast("group_norm")
+def in_groups(x: Tensor, groups: int, weight: Any = None, *others: Any, **named: Any) -> Any:
+    fits = dense(x) and x.dim() > 1 and x.shape[1] % groups == 0 and x.numel() > groups
+    if not fits or (weight is not None and weight.shape != x.shape[1:2]):
+        return NotImplemented
+    return same(x)
+
+
+@fast("add", "sub", "mul", "div")
+def pair(a: Tensor, b: Any, *others: Any, **named: Any) -> Any:
+    if not isinstance(a, Tensor) or not dense(a) or named.get("rounding_mode"):
+        return NotImplemented
+    if isinstance(b, Tensor):
+        fits = a.shape == b.shape and a.dtype == b.dtype and a.stride() == b.stride()
+        return same(a) if fits else NotImplemented
+    return same(a) if isinstance(b, (int, float)) else NotImplemented
+
+
+@fast("add_", "sub_", "mul_", "div_")
+def onto(a: Tensor, b: Any, *others: Any, **named: Any) -> Any:
+    alike = isinstance(b, (int, float)) or (isinstance(b, Tensor) and a.shape == b.shape)
+    return a if dense(a) and alike and not named else NotImplemented
+
+
+@fast("linear")
+def linear(x: Tensor, weight: Tensor, bias: Any = None) -> Any:
+    fits = weight.dim() == 2 and x.dim() > 0 and x.shape[-1] == weight.shape[1]
+    if not fits or x.dtype != weight.dtype or (bias is not None and bias.shape != weight.shape[:1]):
+        return NotImplemented
+    return x.new_empty((*x.shape[:-1], weight.shape[0]))
+
+
+@fast("conv1d", "conv2d", "conv3d")
+def conv(
+    x: Tensor, weight: Tensor, bias: Any = None, stride: Any = 1, padding: Any = 0,
+    dilation: Any = 1, groups: int = 1,
+) -> Any:  # fmt: skip
+    rank = weight.dim() - 2
+    fits = x.dim() == rank + 2 and x.shape[1] == weight.shape[1] * groups and dense(x)
+    if not fits or isinstance(padding, str) or x.dtype != weight.dtype:
+        return NotImplemented
+    if weight.shape[0] % groups or (bias is not None and bias.shape != weight.shape[:1]):
+        return NotImplemented
+    window = zip(
+        x.shape[2:], weight.shape[2:], *(_each(v, rank) for v in (stride, padding, dilation))
+    )
+    sizes = [(size + 2 * p - d * (k - 1) - 1) // s + 1 for size, k, s, p, d in window]
+    if min(sizes) < 1:
+        return NotImplemented
+    last = rank == 2 and not (x.is_contiguous() and weight.is_contiguous())
+    return torch.empty(
+        (x.shape[0], weight.shape[0], *sizes), dtype=x.dtype, device=x.device,
+        memory_format=torch.channels_last if last else torch.contiguous_format,
+    )  # fmt: skip
+
+
+def _each(value: Any, rank: int) -> Any:
+    if isinstance(value, int):
+        return (value,) * rank
+    return tuple(value) * rank if len(value) == 1 else value
+
+
+@fast("scaled_dot_product_attention")
+def attention(query: Tensor, key: Tensor, value: Tensor, *others: Any, **named: Any) -> Any:
+    q, k, v = query.shape, key.shape, value.shape
+    grouped = bool(named.get("enable_gqa")) and len(q) == 4 and q[1] % k[1] == 0
+    heads = q[:1] == k[:1] == v[:1] and k[1] == v[1] if grouped else q[:-2] == k[:-2] == v[:-2]
+    if not heads or len(q) < 3 or q[-1] != k[-1] or k[-2] != v[-2]:
+        return NotImplemented
+    return query.new_empty((*q[:-1], v[-1]))
+
+
+@instead("_grouped_mm", "_scaled_grouped_mm")
+def grouped(rows: Tensor, weight: Tensor, *others: Any, **named: Any) -> Tensor:
+    """Torch's rule takes bfloat16 alone."""
+    if rows.dim() == 2 and weight.dim() == 2:
+        offsets = next(a for a in (*others, *named.values()) if isinstance(a, Tensor))
+        return rows.new_empty((offsets.shape[0], rows.shape[0], weight.shape[1]))
+    lead = rows.shape[:-1] if rows.dim() == 2 or weight.dim() == 3 else weight.shape[:1]
+    return rows.new_empty((*lead, weight.shape[-1]))

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy
-
+from flopwise import arrays as numpy
 from flopwise.dims import Expr, prod
 from flopwise.graph import Tensor
 from flopwise.ops import arithmetic, indexing, lookup, movement, ordering, rule  # noqa: F401
@@ -86,7 +85,7 @@ def reshaped(arrays: list[Array], outputs: Tensors) -> Array:
 def expand(arrays: list[Array], outputs: Tensors) -> Array:
     if not outputs[0].known:
         raise Undecided
-    return numpy.broadcast_to(arrays[0], outputs[0].sizes)  # type: ignore[arg-type]
+    return numpy.broadcast_to(arrays[0], outputs[0].sizes)
 
 
 @folds("transpose")

@@ -9,8 +9,7 @@ from fractions import Fraction
 from functools import reduce
 from typing import Any
 
-import numpy
-
+from flopwise import arrays as numpy
 from flopwise import dims
 from flopwise.dims import Expr, at_least
 from flopwise.graph import Node
@@ -135,56 +134,59 @@ def undecided(*_: Any) -> Any:
 
 
 Function = Callable[..., Any]
+Plain = str | Function
 
-# Per operator: what numpy makes of plain numbers, and what becomes of symbols.
-BINARY: dict[str, tuple[Function, Function]] = {
-    "add": (numpy.add, operator.add),
-    "sub": (numpy.subtract, operator.sub),
-    "mul": (numpy.multiply, operator.mul),
+# Per operator: what numpy makes of plain numbers (a function of it, by name), and what
+# becomes of symbols.
+BINARY: dict[str, tuple[Plain, Function]] = {
+    "add": ("add", operator.add),
+    "sub": ("subtract", operator.sub),
+    "mul": ("multiply", operator.mul),
     "pow": (plain_power, power),
-    "max": (numpy.maximum, dims.maximum),
-    "min": (numpy.minimum, dims.minimum),
-    "equal": (numpy.equal, equal),
-    "not_equal": (numpy.not_equal, lambda a, b: not equal(a, b)),
-    "less": (numpy.less, less),
-    "less_equal": (numpy.less_equal, lambda a, b: not less(b, a)),
-    "greater": (numpy.greater, lambda a, b: less(b, a)),
-    "greater_equal": (numpy.greater_equal, lambda a, b: not less(a, b)),
-    "and": (numpy.logical_and, undecided),
-    "or": (numpy.logical_or, undecided),
-    "xor": (numpy.logical_xor, undecided),
+    "max": ("maximum", dims.maximum),
+    "min": ("minimum", dims.minimum),
+    "equal": ("equal", equal),
+    "not_equal": ("not_equal", lambda a, b: not equal(a, b)),
+    "less": ("less", less),
+    "less_equal": ("less_equal", lambda a, b: not less(b, a)),
+    "greater": ("greater", lambda a, b: less(b, a)),
+    "greater_equal": ("greater_equal", lambda a, b: not less(a, b)),
+    "and": ("logical_and", undecided),
+    "or": ("logical_or", undecided),
+    "xor": ("logical_xor", undecided),
 }
-UNARY: dict[str, tuple[Function, Function]] = {
-    "neg": (numpy.negative, operator.neg),
-    "abs": (numpy.abs, absolute),
-    "square": (numpy.square, lambda a: a * a),
-    "sign": (numpy.sign, lambda a: 1 if at_least(a, 1) else undecided()),
-    "floor": (numpy.floor, floor),
-    "ceil": (numpy.ceil, ceil),
-    "round": (numpy.round, round_),
-    "trunc": (numpy.trunc, truncated),
+UNARY: dict[str, tuple[Plain, Function]] = {
+    "neg": ("negative", operator.neg),
+    "abs": ("abs", absolute),
+    "square": ("square", lambda a: a * a),
+    "sign": ("sign", lambda a: 1 if at_least(a, 1) else undecided()),
+    "floor": ("floor", floor),
+    "ceil": ("ceil", ceil),
+    "round": ("round", round_),
+    "trunc": ("trunc", truncated),
     "relu": (lambda a: numpy.maximum(a, 0), lambda a: dims.maximum(a, 0)),
-    "not": (numpy.logical_not, undecided),
-    "sqrt": (numpy.sqrt, undecided),
+    "not": ("logical_not", undecided),
+    "sqrt": ("sqrt", undecided),
     "rsqrt": (lambda a: 1 / numpy.sqrt(a), undecided),
     "reciprocal": (lambda a: 1 / a, undecided),
-    "exp": (numpy.exp, undecided),
-    "log": (numpy.log, undecided),
-    "sin": (numpy.sin, undecided),
-    "cos": (numpy.cos, undecided),
+    "exp": ("exp", undecided),
+    "log": ("log", undecided),
+    "sin": ("sin", undecided),
+    "cos": ("cos", undecided),
 }
 
 
-def elementwise(plain: Function, symbols: Function, arrays: list[Array]) -> Array:
+def elementwise(plain: Plain, symbols: Function, arrays: list[Array]) -> Array:
     """One function over broadcast arrays; the exact one where symbols are among them."""
     with numpy.errstate(all="ignore"):
         if not symbolic(*arrays):
-            return numpy.asarray(plain(*arrays))
+            function = getattr(numpy, plain) if isinstance(plain, str) else plain
+            return numpy.asarray(function(*arrays))
     exactly = [numpy.frompyfunc(exact, 1, 1)(a.astype(object)) for a in arrays]
     return numpy.asarray(numpy.frompyfunc(symbols, len(arrays), 1)(*exactly), dtype=object)
 
 
-def _enter(name: str, plain: Function, symbols: Function, folded: bool) -> None:
+def _enter(name: str, plain: Plain, symbols: Function, folded: bool) -> None:
     @folds(name)
     def fold(arrays: list[Array]) -> Array:
         operands = arrays if folded else arrays[:1]

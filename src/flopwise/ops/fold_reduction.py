@@ -2,28 +2,26 @@
 
 from __future__ import annotations
 
-import operator
 from functools import reduce
 from typing import Any
 
-import numpy
-
-from flopwise import dims
+from flopwise import arrays as numpy
 from flopwise.ops import reduction  # noqa: F401 - the operators must be entered
-from flopwise.ops.fold_pointwise import Function, elementwise, undecided
+from flopwise.ops.fold_pointwise import BINARY, elementwise
 from flopwise.ops.folding import Array, Undecided, folds, ints, symbolic
 
-REDUCTIONS: dict[str, tuple[Function, Function]] = {
-    "reduce_sum": (numpy.sum, operator.add),
-    "reduce_prod": (numpy.prod, operator.mul),
-    "reduce_max": (numpy.max, dims.maximum),
-    "reduce_min": (numpy.min, dims.minimum),
-    "reduce_any": (numpy.any, undecided),
-    "reduce_all": (numpy.all, undecided),
+# Per operator: numpy's reduction of plain numbers, and the pairwise operator of symbols.
+REDUCTIONS = {
+    "reduce_sum": ("sum", "add"),
+    "reduce_prod": ("prod", "mul"),
+    "reduce_max": ("max", "max"),
+    "reduce_min": ("min", "min"),
+    "reduce_any": ("any", "or"),
+    "reduce_all": ("all", "and"),
 }
 
 
-def _enter_reduction(name: str, plain: Function, symbols: Function) -> None:
+def _enter_reduction(name: str, whole: str, pairwise: str) -> None:
     @folds(name)
     def fold(
         arrays: list[Array], axes: Any = None, keep: bool = True, none_is_all: bool = False
@@ -32,20 +30,20 @@ def _enter_reduction(name: str, plain: Function, symbols: Function) -> None:
         if axes is None and len(arrays) > 1 and arrays[1] is not None:
             axes = ints(arrays[1]) or (None if none_is_all else [])
         gone = tuple(a % value.ndim for a in axes) if axes is not None else None
-        if value.size == 0 and plain in (numpy.max, numpy.min):
+        if value.size == 0 and whole in ("max", "min"):
             raise Undecided
         if not symbolic(value):
-            return numpy.asarray(plain(value, axis=gone, keepdims=keep))
+            return numpy.asarray(getattr(numpy, whole)(value, axis=gone, keepdims=keep))
         gone = tuple(range(value.ndim)) if gone is None else gone
         for axis in sorted(gone, reverse=True):
             rows = [numpy.asarray(r, dtype=object) for r in numpy.moveaxis(value, axis, 0)]
-            value = reduce(lambda a, b: elementwise(plain, symbols, [a, b]), rows)
+            value = reduce(lambda a, b: elementwise(*BINARY[pairwise], [a, b]), rows)
             value = numpy.expand_dims(value, axis) if keep else value
         return value
 
 
-for _name, (_plain, _symbols) in REDUCTIONS.items():
-    _enter_reduction(_name, _plain, _symbols)
+for _name, (_whole, _pairwise) in REDUCTIONS.items():
+    _enter_reduction(_name, _whole, _pairwise)
 
 
 @folds("cumsum")

@@ -8,8 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy
-
+from flopwise import arrays as numpy
 from flopwise.counts import ZERO, Counts
 from flopwise.dims import Dim, ceildiv
 from flopwise.errors import UnknownValue

@@ -16,8 +16,7 @@ from collections import ChainMap
 from collections.abc import Callable, MutableMapping, Sequence
 from dataclasses import replace
 
-import numpy
-
+from flopwise import arrays as numpy
 from flopwise import ops
 from flopwise.counts import Counts
 from flopwise.dims import Dim, symbol, symbols

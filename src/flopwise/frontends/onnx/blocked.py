@@ -10,8 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
-import numpy
-
+from flopwise import arrays as numpy
 from flopwise.frontends.onnx.fused import activation, finish
 from flopwise.frontends.onnx.layers import window
 from flopwise.frontends.onnx.native import Native, lowers, same_meaning

@@ -8,8 +8,7 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
-import numpy
-
+from flopwise import arrays as numpy
 from flopwise.dims import Dim, symbol
 from flopwise.errors import UnreadableModel
 from flopwise.frontends.wire import Message, Span, Wire

@@ -84,6 +84,7 @@ def summary(profile: Profile) -> list[str]:
         f"{convention.name}: {exact(profile.value())} ({convention.statement})",
         "input "
         + ", ".join(f"{t.name} {shape_text(t.shape)} {t.dtype}" for t in profile.graph.inputs)
+        + ("" if profile.batch is None else f"; batch {profile.batch}")
         + f"; coverage {percent(profile.coverage)} of {len(profile.rows)} operators",
     ]
     missing = profile.not_counted()

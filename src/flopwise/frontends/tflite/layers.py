@@ -178,14 +178,13 @@ def resize(n: Native) -> None:
 
 REDUCTIONS = {
     "MEAN": "reduce_mean", "SUM": "reduce_sum", "REDUCE_PROD": "reduce_prod",
-    "REDUCE_MAX": "reduce_max", "REDUCE_MIN": "reduce_max", "REDUCE_ANY": "reduce_any",
-    "REDUCE_ALL": "reduce_any", "ARG_MAX": "argmax", "ARG_MIN": "argmax",
+    "REDUCE_MAX": "reduce_max", "REDUCE_MIN": "reduce_min", "REDUCE_ANY": "reduce_any",
+    "REDUCE_ALL": "reduce_all", "ARG_MAX": "argmax", "ARG_MIN": "argmin",
 }  # fmt: skip
 
 
 @lowers(*REDUCTIONS)
 def reduce(n: Native) -> None:
-    """A minimum costs what a maximum does."""
     keep = bool(n.option("keep_dims"))
     n.movement(REDUCTIONS[n.op], n.given(0), axes=n.values(1), keep=keep)
 

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
+from flopwise.frontends.slicing import END, Slices, strided
 from flopwise.frontends.tflite.native import LOWERINGS, Native, lowers, same_meaning, void
-
-END = 2**31 - 1
 
 same_meaning({
     "ZEROS_LIKE": "constant_like", "RANGE": "range", "GATHER_ND": "gather_nd",
@@ -70,45 +68,40 @@ def slice_(n: Native) -> None:
 
 @lowers("STRIDED_SLICE")
 def strided_slice(n: Native) -> None:
-    """Python's slices; the bits of masks stand for `:`, `...`, None and single positions."""
+    """Masks are numbers whose bits count."""
     begin, end, stride = n.values(1), n.values(2), n.values(3)
     if begin is None or end is None or stride is None:
         n.movement("slice", n.given(0), starts=None)
         return
-    new = [i for i in range(len(begin)) if n.option("new_axis_mask") >> i & 1]
-    spans, dropped, place = [], [], 0
-    for i in range(len(begin)):
-        if n.option("ellipsis_mask") >> i & 1:
-            place += len(n.stated(0)) - (len(begin) - len(new) - 1)
-        elif i not in new:
-            spans.append((place, *_span(n, i, begin[i], end[i], stride[i])))
-            dropped += [place] if n.option("shrink_axis_mask") >> i & 1 else []
-            place += 1
-    _sliced(n, spans, dropped, new)
-
-
-def _span(n: Native, i: int, begin: int, end: int, stride: int) -> tuple[int, int, int]:
-    if n.option("shrink_axis_mask") >> i & 1:
-        return begin, END if begin == -1 else begin + 1, 1
     if n.option("offset"):
-        end += begin
-    first, last = (0, END) if stride > 0 else (END, -END)
-    begin = first if n.option("begin_mask") >> i & 1 else begin
-    return begin, last if n.option("end_mask") >> i & 1 else end, stride
+        end = [a + b for a, b in zip(begin, end)]
+
+    def bit(mask: str, i: int) -> bool:
+        return bool(n.option(f"{mask}_mask") >> i & 1)
+
+    _sliced(n, strided(begin, end, stride, bit, len(n.stated(0))))
 
 
-def _sliced(
-    n: Native, spans: Sequence[tuple[int, int, int, int]], dropped: list[int], new: list[int]
-) -> None:
-    axes, starts, ends, steps = (tuple(side) for side in zip(*spans)) if spans else ((),) * 4
-    attrs: dict[str, Any] = {"axes": axes, "starts": starts, "ends": ends, "steps": steps}
-    if not dropped and not new:
-        n.emit("slice", n.given(0), **attrs)
-        return
-    x = n.emit("slice", n.given(0), part="slice", **attrs) if spans else n.given(0)
-    if dropped and new:
-        x = n.emit("squeeze", x, part="squeeze", axes=dropped)
-    n.emit("unsqueeze" if new else "squeeze", x, axes=new or dropped)
+def _sliced(n: Native, s: Slices) -> None:
+    """The slice, then axes dropped, then axes added, as far as there are any."""
+    steps: list[tuple[str, dict[str, Any]]] = []
+    if s.axes or not s.new:
+        attrs: dict[str, Any] = {
+            "axes": s.axes,
+            "starts": s.starts,
+            "ends": s.ends,
+            "steps": s.steps,
+        }
+        steps.append(("slice", attrs))
+    if s.dropped:
+        steps.append(("squeeze", {"axes": list(s.dropped)}))
+    if s.new:
+        steps.append(("unsqueeze", {"axes": list(s.new)}))
+    x = n.given(0)
+    for op, attrs in steps[:-1]:
+        x = n.emit(op, x, part=op, **attrs)
+    op, attrs = steps[-1]
+    n.emit(op, x, **attrs)
 
 
 @lowers("PAD", "PADV2", "MIRROR_PAD")

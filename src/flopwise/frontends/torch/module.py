@@ -87,7 +87,19 @@ def evaluating(module: torch.nn.Module) -> Iterator[None]:
 
 @contextmanager
 def eager() -> Iterator[None]:
-    """No compiler gets between the forward and the trace, if one was loaded at all."""
+    """No compiler gets between the forward and the trace, if one was loaded at all; and
+    transformer layers call their parts, also where one fused operator would do."""
+    fused = torch.backends.mha.get_fastpath_enabled()
+    torch.backends.mha.set_fastpath_enabled(False)
+    try:
+        with _uncompiled():
+            yield
+    finally:
+        torch.backends.mha.set_fastpath_enabled(fused)
+
+
+@contextmanager
+def _uncompiled() -> Iterator[None]:
     stance = getattr(torch.compiler, "set_stance", None)
     if stance is None or "torch._dynamo" not in sys.modules:
         yield

@@ -10,6 +10,7 @@ import torch
 from torch._ops import HigherOrderOperator
 
 from flopwise.frontends.torch.shapes import FAST, INSTEAD
+from flopwise.frontends.torch.valued import VALUED
 from flopwise.frontends.torch.values import CHOOSING
 
 
@@ -19,8 +20,8 @@ class Plan(NamedTuple):
     `pieces` takes it apart; `written` are the places of operands that it writes to;
     `aliases`: results share memory with operands; `repeats`: equal operands give equal
     shapes; `asks_data`: the result is a Python number; `random`: drawn, or not initialised;
-    `factory`: makes a tensor from nothing; `masks`: operands may be masks; `fast` and
-    `instead` are rules of `shapes`. `chooses`: one result is places of the greatest.
+    `factory`: makes a tensor from nothing; `chooses`: one result is places of the greatest;
+    `fast` and `instead` are rules of the module `shapes`, `valued` one of that module.
     """
 
     pieces: Callable[..., Any] | None = None
@@ -30,10 +31,10 @@ class Plan(NamedTuple):
     asks_data: bool = False
     random: bool = True
     factory: bool = False
-    masks: bool = False
     chooses: bool = False
     fast: Callable[..., Any] | None = None
     instead: Callable[..., Any] | None = None
+    valued: Callable[..., Any] | None = None
 
 
 def plan_of(func: Any, known: bool) -> Plan:
@@ -51,18 +52,17 @@ def plan_of(func: Any, known: bool) -> Plan:
         ),
         aliases=any(a.alias_info for a in schema.arguments),
         repeats=not {torch.Tag.inplace_view, torch.Tag.dynamic_output_shape} & {*tags}
-        and name not in _INDEXED,
+        and name not in VALUED,
         asks_data=name in _NUMBERS or torch.Tag.data_dependent_output in tags,
         random=torch.Tag.nondeterministic_seeded in tags or "empty" in name,
         factory=not tensors and any(a.name == "device" for a in schema.arguments),
-        masks=name in _INDEXED,
         chooses=name in CHOOSING,
         fast=FAST.get(name),
         instead=INSTEAD.get(name),
+        valued=VALUED.get(name),
     )
 
 
-_INDEXED = {"aten::index", "aten::index_put", "aten::index_put_", "aten::_unsafe_index"}
 _NUMBERS = {"aten::_local_scalar_dense", "aten::item", "aten::is_nonzero", "aten::equal"}
 
 

@@ -160,6 +160,22 @@ def attention(query: Tensor, key: Tensor, value: Tensor, *others: Any, **named: 
     return query.new_empty((*q[:-1], v[-1]))
 
 
+@fast("lstm", "gru", "rnn_tanh", "rnn_relu")
+def recurrent(data: Tensor, *others: Any, **named: Any) -> Any:
+    """Batched, or packed with the sizes of batches as second operand."""
+    packed = isinstance(others[2], (list, tuple))
+    state, weights, _, layers, _, _, both = (others[1:] if packed else others)[:7]
+    states = list(state) if isinstance(state, (list, tuple)) else [state]
+    directions = 1 + bool(both)
+    width = states[0].shape[-1] * directions
+    if named or len(weights) % (layers * directions) or data.dtype != weights[0].dtype:
+        return NotImplemented
+    if data.shape[-1] != weights[0].shape[1] or data.dim() != 3 - packed:
+        return NotImplemented
+    made = [data.new_empty((*data.shape[:-1], width)), *(s.new_empty(s.shape) for s in states)]
+    return tuple(made)
+
+
 @instead("_grouped_mm", "_scaled_grouped_mm")
 def grouped(rows: Tensor, weight: Tensor, *others: Any, **named: Any) -> Tensor:
     """Torch's rule takes bfloat16 alone."""

@@ -105,8 +105,12 @@ class Recorder(TorchDispatchMode):
             outputs = plan.fast(*args, **kwargs)
             if outputs is not NotImplemented:
                 return outputs
+        if plan.valued is not None:
+            outputs = plan.valued(lambda tensor: self._value(tensor, func), *args, **kwargs)
+            if outputs is not NotImplemented:
+                return outputs
         try:
-            return func(*(self._places(args) if plan.masks else args), **kwargs)
+            return func(*args, **kwargs)
         except FlopwiseError:
             raise
         except (NotImplementedError, RuntimeError) as error:
@@ -120,30 +124,21 @@ class Recorder(TorchDispatchMode):
             raise
 
     def _on_values(self, func: Any, args: Any, kwargs: Any) -> Any:
-        def value(operand: Any) -> Any:
+        def real(operand: Any) -> Any:
             if isinstance(operand, torch.device):
                 return CPU
-            return self.values.value(operand) if isinstance(operand, torch.Tensor) else operand
+            return self._value(operand, func) if isinstance(operand, torch.Tensor) else operand
 
+        return func(*replaced(args, real), **replaced(kwargs, real))
+
+    def _value(self, tensor: torch.Tensor, func: Any) -> torch.Tensor:
         try:
-            real, named = replaced(args, value), replaced(kwargs, value)
+            return self.values.value(tensor)
         except UnknownValue:
             raise UnknownValue(
                 f"{place()}: {func.name()} asks for values that only real data has; give inputs "
                 "of whole numbers (lengths, masks) as tensors in place of shapes"
             ) from None
-        return func(*real, **named)
-
-    def _places(self, args: Any) -> Any:
-        """Indices in place of boolean masks: how many there are is a value."""
-        indices: list[Any] = []
-        for mask in args[1]:
-            if mask is None or mask.dtype not in (torch.bool, torch.uint8):
-                indices.append(mask)
-                continue
-            (found,) = self._on_values(torch.ops.aten.nonzero.default, (mask,), {}).t()[:1]
-            indices += [torch.empty_like(found, device=META)] * mask.dim()
-        return (args[0], indices, *args[2:])
 
     def _readable(self, func: Any, args: Any) -> bool:
         """Whether a tensor that is moved to the CPU is wanted for its values."""

@@ -28,7 +28,8 @@ views("split", "split split_with_sizes chunk unbind tensor_split unsafe_split un
 plain({
     "cat concat concatenate hstack vstack dstack column_stack row_stack": "concat",
     "stack": "stack",
-    "clone copy contiguous _to_copy to type_as float half bfloat16 lift_fresh_copy": "copy",
+    "clone copy contiguous _to_copy to type_as float half bfloat16 lift_fresh_copy "
+    "_pack_padded_sequence _pad_packed_sequence": "copy",
     "repeat tile": "tile",
     "repeat_interleave.self_int repeat_interleave.self_Tensor": "repeat_axis",
     "flip fliplr flipud": "flip",

@@ -13,6 +13,8 @@ from flopwise.graph import Graph, Shape
 
 if TYPE_CHECKING:
     from flopwise.analyses.reconcile import Verdict
+    from flopwise.analyses.roofline import Prediction
+    from flopwise.devices import Device
     from flopwise.profile import Profile
 
 Size = Dim | str
@@ -54,6 +56,29 @@ def count(
     graph = source if isinstance(source, Graph) else load(source, inputs, batch, dtype, **options)
     with uncollected():
         return profile(graph, plugins.load("conventions", convention))
+
+
+def predict(
+    source: Any, device: str | Device, runtime: str | None = None, dtype: str = "", **options: Any
+) -> Prediction:
+    """How long one run takes on a device: a Prediction, kernel by kernel.
+
+    `device` is a name, the path of a device file, or a Device; `runtime` one of eager,
+    onnxruntime and tensorrt (unless given, what the device was calibrated with, or eager).
+    `dtype` may also be tf32. `options` are those of `load`. Raises FlopwiseError.
+    """
+    from flopwise import devices
+    from flopwise.analyses.roofline import named
+    from flopwise.analyses.roofline import predict as analyse
+    from flopwise.passes import runtimes
+
+    target = devices.find(device) if isinstance(device, str) else device
+    how = runtimes.find(runtime or target.runtime or "eager").name
+    stored, computed = named(dtype)
+    if dtype:
+        target.rate(computed or stored)
+    graph = source if isinstance(source, Graph) else load(source, dtype=stored, **options)
+    return analyse(graph, target, how, computed)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from flopwise.graph import Graph, Node, Tensor
 
 SAME = frozenset({"identity", "dropout", "stop_gradient"})
 FIXED = ("weight", "buffer", "constant")
+VALUES = ("constant",)
 CHANCE = frozenset({"random", "multinomial"})  # a new value at each run
 
 
@@ -39,22 +40,23 @@ def drop_identities(graph: Graph) -> Graph:
 
 
 def fold_shapes(graph: Graph) -> Graph:
-    """Without shape arithmetic and other operators whose results the shapes decide."""
-    return _fold(graph, fold_shapes, learned=False)
+    """Without shape arithmetic and what else follows from shapes and constants alone."""
+    return _fold(graph, fold_shapes, VALUES)
 
 
 def fold_constants(graph: Graph) -> Graph:
     """Without what is computed once, when a model is loaded, and without what nobody reads."""
-    return drop_unread(_fold(graph, fold_constants, learned=True))
+    return drop_unread(_fold(graph, fold_constants, FIXED))
 
 
-def _fold(graph: Graph, again: Callable[[Graph], Graph], learned: bool) -> Graph:
+def _fold(graph: Graph, again: Callable[[Graph], Graph], roles: tuple[str, ...]) -> Graph:
+    """Without the operators whose operands are of those roles, or made by such."""
     fixed: dict[str, Tensor] = {}
     kept = []
     for node in graph.nodes:
-        if _valued(node) or (learned and _fixed(node, fixed)):
-            roles = {_of(t, fixed).role for t in node.inputs if t is not None}
-            role = "weight" if "weight" in roles else "constant"
+        if _valued(node) or _fixed(node, fixed, roles):
+            given = {_of(t, fixed).role for t in node.inputs if t is not None}
+            role = "weight" if "weight" in given else "constant"
             fixed |= {t.name: replace(t, role=role) for t in node.outputs}
         else:
             kept.append(node)
@@ -85,12 +87,12 @@ def _valued(node: Node) -> bool:
     return bool(node.outputs) and all(t.value is not None for t in node.outputs)
 
 
-def _fixed(node: Node, fixed: dict[str, Tensor]) -> bool:
+def _fixed(node: Node, fixed: dict[str, Tensor], roles: tuple[str, ...]) -> bool:
     """Whether all operands are there before the network runs."""
     if node.op in CHANCE or "body" in node.attrs or "branches" in node.attrs:
         return False
     given = [t for t in node.inputs if t is not None]
-    return bool(given) and all(_of(t, fixed).role in FIXED for t in given)
+    return bool(given) and all(_of(t, fixed).role in roles for t in given)
 
 
 def uses(graph: Graph) -> dict[str, int]:

@@ -1,0 +1,186 @@
+"""How long a network runs on a device, kernel by kernel, from its counts.
+
+Each kernel takes time for its arithmetic, for its bytes, and for being launched at all;
+what it takes most of is what bounds it (the roofline model: Williams, Waterman and Patterson
+2009, doi 10.1145/1498765.1498785).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from flopwise.analyses.efficiency import Efficiency, efficiency, kind
+from flopwise.counts import Counts
+from flopwise.devices import Device
+from flopwise.devices.files import MATRIX
+from flopwise.dims import Expr
+from flopwise.errors import UnknownSize
+from flopwise.graph import Graph
+from flopwise.passes import runtimes
+from flopwise.passes.fuse import Group
+
+BOUNDS = ("compute", "memory", "overhead")
+SURE = ("2+src", "measured", "calibrated")
+HOST = 0.3  # the share of a latency from which on the host is what one waits for
+# The names that people give to dtypes, and what tensor cores do with float32.
+DTYPES = {
+    "fp64": "float64", "fp32": "float32", "tf32": "tfloat32", "fp16": "float16",
+    "half": "float16", "amp": "float16", "bf16": "bfloat16", "fp8": "float8", "fp4": "float4",
+}  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class Kernel:
+    """One kernel: seconds in all of its runs, and what of that goes where.
+
+    `flops` are 2 per multiply-accumulate, elementary operations where there is none.
+    """
+
+    name: str
+    op: str
+    operators: tuple[str, ...]
+    kind: str
+    flops: int
+    bytes: int
+    compute_s: float
+    memory_s: float
+    overhead_s: float
+    time_s: float
+
+    @property
+    def bound(self) -> str:
+        """What it takes most of its time for."""
+        shares = (self.compute_s, self.memory_s, self.overhead_s)
+        return BOUNDS[shares.index(max(shares))]
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """Seconds for one run; `band_s` is where it is taken to lie, `source` says where the
+    efficiencies are from. `missing` are the native operators that have no time."""
+
+    name: str
+    device: Device
+    runtime: str
+    dtype: str
+    kernels: tuple[Kernel, ...]
+    latency_s: float
+    band_s: tuple[float, float]
+    source: str
+    missing: tuple[str, ...] = ()
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What makes the number less sure than its band says."""
+        found = []
+        if self.missing:
+            names = ", ".join(sorted(set(self.missing)))
+            found.append(f"{len(self.missing)} operators without a formula are left out: {names}")
+        if self.device.status not in SURE:
+            found.append(f"the numbers of {self.device.name} are marked '{self.device.status}'")
+        return tuple(found)
+
+    @property
+    def seconds(self) -> dict[str, float]:
+        """The latency by what bounds its kernels."""
+        return {b: sum(k.time_s for k in self.kernels if k.bound == b) for b in BOUNDS}
+
+    @property
+    def bound(self) -> str:
+        """What bounds the kernels that take most of the time."""
+        return max(BOUNDS, key=self.seconds.__getitem__)
+
+    @property
+    def flops(self) -> int:
+        return sum(k.flops for k in self.kernels)
+
+    @property
+    def bytes(self) -> int:
+        """Bytes read and written by all kernels."""
+        return sum(k.bytes for k in self.kernels)
+
+
+def predict(graph: Graph, device: Device, runtime: str = "eager", dtype: str = "") -> Prediction:
+    """How long one run of a graph takes. Raises UnknownName for a runtime that is not known or
+    a dtype that the device lacks, UnknownSize for a symbol that has no size.
+
+    `dtype` is that of arithmetic on float32 where it differs (tfloat32).
+    """
+    groups = [g for g in runtimes.find(runtime).kernels(graph) if not _free(g)]
+    table = efficiency(device)
+    kernels = tuple(_kernel(group, device, table, runtime, dtype) for group in groups)
+    latency = sum(k.time_s for k in kernels)
+    waiting = sum(k.overhead_s for k in kernels) > HOST * latency
+    factor = table.loose if waiting else table.band
+    return Prediction(
+        graph.name, device, runtime, dtype or _dtype(groups), kernels, latency,
+        (latency / factor, latency * factor), table.source,
+        tuple(g.main.origin or g.main.op for g in groups if not g.known),
+    )  # fmt: skip
+
+
+def named(dtype: str) -> tuple[str, str]:
+    """What a dtype that a user names stores tensors in, and what it computes in where that
+    differs: ("", "tfloat32") for tf32."""
+    name = DTYPES.get(dtype.lower(), dtype)
+    return ("", name) if name in MATRIX else (name, "")
+
+
+def _free(group: Group) -> bool:
+    """Views and shape arithmetic launch no kernel."""
+    return group.known and group.counts.bytes == 0 and group.counts.ops == 0
+
+
+def _dtype(groups: Iterable[Group]) -> str:
+    """The dtype in which most products are."""
+    amounts: dict[str, int] = {}
+    for group in groups:
+        name = _operand(group)
+        amounts[name] = amounts.get(name, 0) + _number(group, group.counts).mac  # type: ignore[operator]
+    return max(amounts, key=amounts.__getitem__, default="float32")
+
+
+def _operand(group: Group) -> str:
+    """The dtype of what a kernel multiplies."""
+    return next((t.dtype for t in group.main.inputs if t is not None), "float32")
+
+
+def _number(group: Group, counts: Counts) -> Counts:
+    for _, amount in counts.items():
+        if isinstance(amount, Expr):
+            raise UnknownSize(
+                f"{group.main}: {amount} is no number; a latency needs all sizes: "
+                "give --batch or --input"
+            )
+    return counts
+
+
+def _kernel(group: Group, device: Device, table: Efficiency, runtime: str, dtype: str) -> Kernel:
+    counts = _number(group, group.repeat * group.counts)
+    sort = kind(group.main)
+    share = table.shares[sort]
+    flops = int(counts.flops or counts.ops)  # type: ignore[arg-type]
+    compute = 0.0
+    if share.compute is not None:
+        rate = _rate(group, device, dtype)
+        compute = flops / (rate * share.compute) if rate else 0.0
+    memory = float(counts.bytes) / (device.bandwidth * share.memory)  # type: ignore[arg-type]
+    runs = float(group.repeat)  # type: ignore[arg-type]
+    launch = device.launch_overhead or table.dispatch[runtime]
+    busy = compute + memory + runs * table.gap
+    time = max(busy, runs * launch)
+    return Kernel(
+        group.main.name or group.kind, group.kind, tuple(n.op for n in group.nodes), sort, flops,
+        int(counts.bytes), compute, memory, time - compute - memory, time,  # type: ignore[arg-type]
+    )  # fmt: skip
+
+
+def _rate(group: Group, device: Device, dtype: str) -> float | None:
+    """Peak operations per second: of products in their dtype, of others as float32 has it
+    (None: not known)."""
+    if group.counts.mac == 0:
+        return device.peak.get("float32")
+    name = _operand(group)
+    name = dtype if dtype and name == "float32" else name.replace("uint8", "int8")
+    return device.rate(name)

@@ -1,0 +1,46 @@
+"""predict: how fast a model runs."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from flopwise.cli import emit, model_options, request, terminal
+
+
+@click.command()
+@click.argument("model")
+@click.option("--device", required=True, metavar="NAME", help="A name, or a device file.")
+@click.option(
+    "--runtime",
+    default=None,
+    metavar="NAME",
+    help="eager, onnxruntime or tensorrt; as calibrated, else eager.",
+)
+@click.option("--plot", type=click.Path(path_type=Path), help="Write a roofline plot (SVG).")
+@model_options
+def predict(
+    model: str, device: str, runtime: str | None, plot: Path | None, inputs: tuple[str, ...],
+    batch: str | None, dtype: str, convention: str, fmt: str, output: Path | None,
+    depth: int | None, strict: bool,
+) -> None:  # fmt: skip
+    """How long one run takes, per kernel: compute-, memory- or overhead-bound.
+
+    `-o FILE.svg` writes the roofline plot in place of the table.
+    """
+    from flopwise import api
+    from flopwise.reports import latency, roofline
+
+    options = request(inputs, batch, dtype)
+    found = api.predict(model, device, runtime, **options)
+    if plot is not None:
+        emit(roofline.render(found), plot)
+    if output is not None and output.suffix == ".svg":
+        emit(roofline.render(found), output)
+    else:
+        emit(latency.to_json(found) if fmt == "json" else latency.render(found, terminal()), output)
+    if strict and found.missing:
+        click.echo(f"flopwise: not counted: {', '.join(found.missing)}", err=True)
+        sys.exit(1)

@@ -14,6 +14,7 @@ from flopwise.graph import Graph, Shape
 if TYPE_CHECKING:
     from flopwise.analyses.reconcile import Verdict
     from flopwise.analyses.roofline import Prediction
+    from flopwise.analyses.sweep import Sweep
     from flopwise.devices import Device
     from flopwise.profile import Profile
 
@@ -116,6 +117,36 @@ def reconcile(
         return load(source, shapes, **options)
 
     return search(base, said, rebuild, tool)
+
+
+def sweep(
+    source: Any, vary: Any, inputs: Any = None, batch: Size | None = None,
+    convention: str = "flops", dtype: str = "", by_point: bool = False, runtime: str = "eager",
+    **options: Any,
+) -> Sweep:  # fmt: skip
+    """Costs at many sizes, from one count in which they are free.
+
+    `vary` has values by name: `batch`, `h` and `w` of an image, or a size that the model or
+    `inputs` names; as "1:64:2" (ends included), "1:64:x2", "1,2,4" or numbers. Names joined
+    by a comma vary together, the others in all combinations. Raises FlopwiseError.
+
+    >>> found = sweep("examples/vgg16.prototxt", {"batch": "1:64:x2"})
+    >>> found.columns["macs"][:2]
+    (15470264320, 30940528640)
+    """
+    from flopwise.analyses.sweep import sweep as analyse
+    from flopwise.analyses.sweep.ranges import grid, parse_varies
+    from flopwise.frontends import Request
+
+    columns = grid(parse_varies(vary))
+    shapes, arguments = _inputs(inputs)
+    request = Request(
+        shapes, None if batch is None else _size(batch), dtype, options, arguments
+    )  # fmt: skip
+    with uncollected():
+        return analyse(
+            source, columns, request, plugins.load("conventions", convention), by_point, runtime
+        )
 
 
 def _inputs(inputs: Any) -> tuple[dict[str, Shape], Any]:

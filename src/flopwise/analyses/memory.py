@@ -54,13 +54,8 @@ class Memory:
 
 def memory(graph: Graph, runtime: str = "eager") -> Memory:
     """The memory of one forward pass. Raises UnknownName for a runtime that is not known."""
-    if runtime not in RUNTIMES:
-        raise UnknownName(f"no runtime '{runtime}'; {nearest(runtime, list(RUNTIMES))}")
-    by_dtype: dict[str, Dim] = {}
-    for tensor in every_tensor(graph):
-        if tensor.role in KEPT and tensor.known:
-            by_dtype[tensor.dtype] = by_dtype.get(tensor.dtype, 0) + tensor.bytes
-    steps = list(_steps(graph, RUNTIMES[runtime]))
+    by_dtype = kept(graph)
+    steps = list(_steps(graph, _in_place(runtime)))
     peak, place = _peak(steps)
     live = sorted(steps[place][1].items(), key=lambda item: _rank(item[1])) if steps else []
     return Memory(
@@ -72,6 +67,27 @@ def memory(graph: Graph, runtime: str = "eager") -> Memory:
         feature_bytes=_features(graph),
         timeline=tuple(moment for moment, _ in steps),
     )
+
+
+def kept(graph: Graph) -> dict[str, Dim]:
+    """Bytes by dtype of what is there before an input comes and after."""
+    by_dtype: dict[str, Dim] = {}
+    for tensor in every_tensor(graph):
+        if tensor.role in KEPT and tensor.known:
+            by_dtype[tensor.dtype] = by_dtype.get(tensor.dtype, 0) + tensor.bytes
+    return by_dtype
+
+
+def timeline(graph: Graph, runtime: str = "eager") -> tuple[Moment, ...]:
+    """The bytes alive while each operator runs, without the search for the most, which between
+    free sizes is long."""
+    return tuple(moment for moment, _ in _steps(graph, _in_place(runtime)))
+
+
+def _in_place(runtime: str) -> frozenset[str]:
+    if runtime not in RUNTIMES:
+        raise UnknownName(f"no runtime '{runtime}'; {nearest(runtime, list(RUNTIMES))}")
+    return RUNTIMES[runtime]
 
 
 def _rank(size: Dim) -> tuple[bool, int]:

@@ -44,7 +44,7 @@ def _given(module: torch.nn.Module, request: Request) -> Any:
     given = request.arguments if request.arguments is not None else dict(request.inputs)
     if isinstance(given, Mapping) and list(given) == [""]:
         given = given[""]
-    if given is None or given == {}:
+    if given is None or (isinstance(given, Mapping) and not given):
         given = getattr(module, "example_input_array", None)
     if given is None:
         stated = getattr(module, "pretrained_cfg", None) or {}

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -25,21 +26,31 @@ MOST_RETRIES = 4
 def graph(module: torch.nn.Module, request: Request, values: Values | None = None) -> Graph:
     """Trace `module` in inference, whatever mode it is in. `values` is what is known of
     tensors of the module itself."""
-    module = bare(module)
+    module, paths = bare(module), scopes(bare(module))
     given = arguments(module, request)
     decisions: dict[str, bool] = {}
+    autograd = False
     while True:
-        recorder = Recorder(aten.known, scopes(module), values or Values(), decisions)
+        recorder = Recorder(aten.known, paths, values or Values(), decisions, autograd)
         try:
             with untouched(module), evaluating(module), eager():
-                outputs = run(module, given, recorder)
+                outputs = run(module, given, recorder, autograd)
             return lower(module, recorder, given, outputs)
-        except UnreadableModel:
-            if not _reconsidered(decisions):
+        except UnreadableModel as error:
+            if _MISSING_GRADIENT in str(error) and not autograd:
+                autograd = True
+            elif _WHOLE_NUMBERS.search(str(error)) and given.guessed:
+                given = arguments(module, request, whole=True)
+            elif not _reconsidered(decisions):
                 raise
         finally:
             outputs = None
             recorder.settle()
+
+
+# A forward that takes gradients itself, and places in a table that only have a shape.
+_MISSING_GRADIENT = "does not require grad"
+_WHOLE_NUMBERS = re.compile("indices.*(Long|int64)|index.*(Long|int64)|expected.*Long", re.DOTALL)
 
 
 def _reconsidered(decisions: dict[str, bool]) -> bool:
@@ -108,10 +119,13 @@ def _uncompiled() -> Iterator[None]:
         yield
 
 
-def run(module: torch.nn.Module, given: Arguments, recorder: Recorder) -> Any:
+def run(
+    module: torch.nn.Module, given: Arguments, recorder: Recorder, autograd: bool = False
+) -> Any:
     """The outputs of the forward. Raises UnreadableModel in one line where it fails."""
     try:
-        with torch._C._AutoDispatchBelowAutograd(), recorder:
+        below = nullcontext() if autograd else torch._C._AutoDispatchBelowAutograd()
+        with below, recorder:
             return module(*given.args, **given.kwargs)
     except FlopwiseError:
         raise

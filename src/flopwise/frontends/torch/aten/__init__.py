@@ -8,7 +8,6 @@ one rule serves all overloads and in-place forms unless an overload has its own.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from functools import cache
 from inspect import signature
 from typing import Any, TypeVar
@@ -17,25 +16,13 @@ import torch
 from torch._ops import HigherOrderOperator
 
 from flopwise import ops
+from flopwise.frontends.torch.aten.steps import SAME, Step, in_real_numbers
 from flopwise.frontends.torch.values import tensors
 
+__all__ = ["SAME", "Step", "aten", "find", "known", "plain", "steps", "views"]
 R = TypeVar("R", bound=Callable[..., Any])
 
 
-@dataclass(frozen=True)
-class Step:
-    """One node to be: an operator of our vocabulary on torch's tensors.
-
-    `outputs` None stands for all that the ATen operator gives.
-    """
-
-    op: str
-    inputs: tuple[Any, ...]
-    attrs: Mapping[str, Any] = field(default_factory=dict)
-    outputs: tuple[torch.Tensor, ...] | None = None
-
-
-SAME = Step("", ())  # the result is the operand itself
 RULES: dict[str, Callable[..., Any]] = {}
 
 
@@ -110,7 +97,10 @@ def steps(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: 
     found = rule(**{name: given.get(name) for name in _asks(rule)})
     if found is None:
         return []
-    return [found] if isinstance(found, Step) else list(found)
+    whole = [found] if isinstance(found, Step) else list(found)
+    if any(t.is_complex() for t in operands):
+        return in_real_numbers(whole, given["outputs"])
+    return whole
 
 
 def named(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:

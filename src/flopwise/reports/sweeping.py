@@ -46,8 +46,11 @@ def notes(found: Sweep) -> list[str]:
 
 
 def _told(found: Sweep) -> list[tuple[str, Any]]:
-    name = found.profile.convention.name
-    return [({"value": name}.get(w, w), found.formulas[w]) for w in SHOWN if w in found.formulas]
+    name, formulas = found.profile.convention.name, found.formulas
+    told = {"params": "params", "macs": "macs", "value": name}
+    if name in ("macs", "flops"):
+        del told["value"]  # as told by the MACs
+    return [(word, formulas[what]) for what, word in told.items() if what in formulas]
 
 
 def _headings(found: Sweep) -> list[str]:

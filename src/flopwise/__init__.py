@@ -1,7 +1,17 @@
 """flopwise: what a neural network costs and how fast it runs, from its definition alone."""
 
-from flopwise.api import count, load, reconcile, sweep
+from flopwise.api import compare, count, explain, load, memory, reconcile, sweep
 from flopwise.dims import symbol
 from flopwise.errors import FlopwiseError
 
-__all__ = ["FlopwiseError", "count", "load", "reconcile", "sweep", "symbol"]
+__all__ = [
+    "FlopwiseError",
+    "compare",
+    "count",
+    "explain",
+    "load",
+    "memory",
+    "reconcile",
+    "sweep",
+    "symbol",
+]

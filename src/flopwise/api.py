@@ -12,6 +12,9 @@ from flopwise.dims import Dim, Expr
 from flopwise.graph import Graph, Shape
 
 if TYPE_CHECKING:
+    from flopwise.analyses.compare import Pair
+    from flopwise.analyses.explain import Explanation
+    from flopwise.analyses.memory import Memory
     from flopwise.analyses.reconcile import Verdict
     from flopwise.analyses.roofline import Prediction
     from flopwise.analyses.sweep import Sweep
@@ -59,6 +62,36 @@ def count(
         return profile(graph, plugins.load("conventions", convention))
 
 
+def explain(source: Any, layer: str | None = None, **options: Any) -> list[Explanation]:
+    """The formula of each number of a layer (or of all), in letters and in numbers.
+
+    `options` are those of `count`; a Profile is taken as it is. Raises FlopwiseError.
+    """
+    from flopwise.analyses.explain import explain as analyse
+
+    return analyse(_profile(source, **options), layer)
+
+
+def compare(before: Any, after: Any, **options: Any) -> list[Pair]:
+    """The layers of two models, aligned; `pair.changed` tells which differ.
+
+    `options` are those of `count`, for both. Raises FlopwiseError.
+    """
+    from flopwise.analyses.compare import align
+
+    return align(_profile(before, **options), _profile(after, **options))
+
+
+def memory(source: Any, runtime: str = "eager", **options: Any) -> Memory:
+    """Bytes of weights and of live tensors over time, and the peak of a forward pass.
+
+    `options` are those of `load`. Raises FlopwiseError.
+    """
+    from flopwise.analyses.memory import memory as analyse
+
+    return analyse(source if isinstance(source, Graph) else load(source, **options), runtime)
+
+
 def predict(
     source: Any, device: str | Device, runtime: str | None = None, dtype: str = "", **options: Any
 ) -> Prediction:
@@ -66,20 +99,28 @@ def predict(
 
     `device` is a name, the path of a device file, or a Device; `runtime` one of eager,
     onnxruntime and tensorrt (unless given, what the device was calibrated with, or eager).
-    `dtype` may also be tf32. `options` are those of `load`. Raises FlopwiseError.
+    `dtype` may also be tf32 or amp (automatic mixed precision). `options` are those of `load`. Raises FlopwiseError.
     """
     from flopwise import devices
-    from flopwise.analyses.roofline import named
+    from flopwise.analyses.roofline import precision
     from flopwise.analyses.roofline import predict as analyse
     from flopwise.passes import runtimes
+    from flopwise.passes.autocast import autocast
 
     target = devices.find(device) if isinstance(device, str) else device
     how = runtimes.find(runtime or target.runtime or "eager").name
-    stored, computed = named(dtype)
+    wanted = precision(dtype)
     if dtype:
-        target.rate(computed or stored)
-    graph = source if isinstance(source, Graph) else load(source, dtype=stored, **options)
-    return analyse(graph, target, how, computed)
+        target.rate(wanted.computed or wanted.mixed or wanted.stored)
+    graph = source if isinstance(source, Graph) else load(source, dtype=wanted.stored, **options)
+    graph = autocast(graph, wanted.mixed) if wanted.mixed else graph
+    return analyse(graph, target, how, wanted.computed)
+
+
+def _profile(source: Any, **options: Any) -> Profile:
+    from flopwise.profile import Profile
+
+    return source if isinstance(source, Profile) else count(source, **options)
 
 
 @contextmanager
@@ -163,9 +204,7 @@ def _inputs(inputs: Any) -> tuple[dict[str, Shape], Any]:
 
 def _is_shape(value: Any) -> bool:
     sizes = isinstance(value, (tuple, list)) and not hasattr(value, "_fields")
-    return sizes and all(
-        isinstance(v, (int, str, Expr)) and not isinstance(v, bool) for v in value
-    )
+    return sizes and all(isinstance(v, (int, str, Expr)) and not isinstance(v, bool) for v in value)
 
 
 def _shape(shape: Any) -> Shape:

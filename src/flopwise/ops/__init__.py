@@ -34,7 +34,8 @@ class Op:
     `count` gives Counts; `axes` the sizes of axes that no operand shows yet; `shape`
     the output shapes where a pattern cannot say them; `fold` the output values of
     constant inputs. `view` operators move no bytes; `traffic` gives (read, write)
-    where they are not simply the inputs and the outputs.
+    where they are not simply the inputs and the outputs. `gradient` tells what its backward
+    computes and what of the forward it needs.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Op:
     shape: Rule | None = None
     fold: Rule | None = None
     traffic: Rule | None = None
+    gradient: Rule | None = None
 
 
 OPS: dict[str, Op] = {}
@@ -70,7 +72,7 @@ def op(
 
 
 def rule(kind: str, *names: str) -> Callable[[R], R]:
-    """Enter the decorated function as the axes, shape, fold or traffic rule of operators."""
+    """Enter the decorated function as the axes, shape, fold, traffic or gradient rule."""
 
     def enter(function: R) -> R:
         for name in names:

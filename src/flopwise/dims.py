@@ -1,8 +1,8 @@
 """A size: an int, or an integer polynomial in named symbols, each a positive whole number.
 
-Formulas never know which. Besides symbols, a polynomial may hold floor division, maximum
-and minimum as opaque factors. Multiples leave a floor, `(x + c*q)//q = x//q + c`, floors
-nest, `(x//a)//b = x//(a*b)`, and common factors cancel: H halved 5 times is `((H + 31)//32)`.
+Formulas never know which. A polynomial may also hold floor division, maximum and minimum as
+opaque factors. Multiples leave a floor, floors nest, `(x//a)//b = x//(a*b)`, and common
+factors cancel: H halved five times is `((H + 31)//32)`.
 """
 
 from __future__ import annotations
@@ -40,7 +40,6 @@ class Function(str):
 
 
 Monomial: TypeAlias = tuple[tuple[str, int], ...]
-Terms: TypeAlias = Mapping[Monomial, int | Fraction]
 
 
 class Expr:
@@ -48,7 +47,7 @@ class Expr:
 
     __slots__ = ("terms",)
 
-    def __init__(self, terms: Terms) -> None:
+    def __init__(self, terms: Mapping[Monomial, Any]) -> None:
         self.terms = terms
 
     def __hash__(self) -> int:
@@ -146,8 +145,7 @@ def ceildiv(a: Dim, b: Dim) -> Dim:
 
 def divide(a: Any, b: Dim) -> Any:
     """a / b: exact where there is no remainder, else a float, or in letters a floor."""
-    whole, plain = floordiv(a, b), isinstance(a, int) and isinstance(b, int)
-    return a / b if plain and whole * b != a else whole
+    return a / b if isinstance(a, int) and isinstance(b, int) and a % b else floordiv(a, b)
 
 
 def maximum(a: Dim, b: Dim) -> Dim:
@@ -217,7 +215,7 @@ def _terms(value: Any) -> Any:
     return {(): value} if isinstance(value, (int, Rational)) else None
 
 
-def _build(terms: Terms) -> Any:
+def _build(terms: Mapping[Monomial, Any]) -> Any:
     kept = {m: c if type(c) is int else _plain(c) for m, c in terms.items() if c}
     return Expr(kept) if kept.keys() - {()} else kept.get((), 0)
 

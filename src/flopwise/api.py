@@ -160,6 +160,16 @@ def reconcile(
     return search(base, said, rebuild, tool)
 
 
+def run_tool(tool: str, source: str, profile: Profile) -> str:
+    """What an installed counter prints of `package.module:callable`, at the profile's inputs.
+
+    Raises FlopwiseError, also where the tool is not installed or fails.
+    """
+    from flopwise.frontends.torch.peers import run
+
+    return str(run(tool, source, {t.name: t.sizes for t in profile.graph.inputs}))
+
+
 def sweep(
     source: Any, vary: Any, inputs: Any = None, batch: Size | None = None,
     convention: str = "flops", dtype: str = "", by_point: bool = False, runtime: str = "eager",

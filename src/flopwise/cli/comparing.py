@@ -15,9 +15,11 @@ from flopwise.errors import FlopwiseError
 @click.argument("model")
 @click.option("--claim", "claims", multiple=True, metavar="TEXT", help='As "3.8 GFLOPs".')
 @click.option("--tool", "tools", multiple=True, metavar="NAME=NUMBER", help="What a tool said.")
+@click.option("--tool-run", "runs", multiple=True, metavar="NAME", help="Run an installed tool.")
 @model_options
 def reconcile(
-    model: str, claims: tuple[str, ...], tools: tuple[str, ...], inputs: tuple[str, ...],
+    model: str, claims: tuple[str, ...], tools: tuple[str, ...], runs: tuple[str, ...],
+    inputs: tuple[str, ...],
     batch: str | None, dtype: str, convention: str, fmt: str, output: Path | None,
     depth: int | None, strict: bool,
 ) -> None:  # fmt: skip
@@ -26,10 +28,11 @@ def reconcile(
     from flopwise.reports.reconciliation import render, to_json
 
     said = [*((claim, "") for claim in claims), *(_tool_claim(tool) for tool in tools)]
-    if not said:
+    if not said and not runs:
         raise FlopwiseError('give a number to explain: --claim "3.8 GFLOPs" or --tool thop=4.1G')
     options = request(inputs, batch, dtype)
     profile = api.count(model, convention=convention, **options)
+    said += [(api.run_tool(tool, model, profile), tool) for tool in runs]
     verdicts = [api.reconcile(model, text, tool=t, profile=profile, **options) for text, t in said]
     emit(to_json(verdicts, profile) if fmt == "json" else render(verdicts, profile), output)
     fail_if_unknown(profile, strict)

@@ -25,8 +25,8 @@ def build(source: str | Path) -> tuple[torch.nn.Module, Values]:
     text = str(source)
     path, _, query = text.partition("?")
     module_name, _, name = path.partition(":")
-    target = _find(module_name, name, text)
-    given = {k: _value(v) for k, v in parse_qsl(query, keep_blank_values=True)}
+    target = find(module_name, name, text)
+    given = {k: value(v) for k, v in parse_qsl(query, keep_blank_values=True)}
     if isinstance(target, torch.nn.Module):
         return target, Values()
     if not callable(target):
@@ -46,7 +46,7 @@ def _called(target: Any, given: dict[str, Any], text: str) -> tuple[torch.nn.Mod
     return made, builder.values
 
 
-def _find(module_name: str, name: str, text: str) -> Any:
+def find(module_name: str, name: str, text: str) -> Any:
     here = str(Path.cwd())
     added = here not in sys.path
     if added:
@@ -73,7 +73,7 @@ def _public(module: Any) -> list[str]:
     return [n for n in dir(module) if not n.startswith("_") and callable(getattr(module, n, None))]
 
 
-def _value(text: str) -> Any:
+def value(text: str) -> Any:
     try:
         return ast.literal_eval(text)
     except (ValueError, SyntaxError):

@@ -64,6 +64,11 @@ def test_bad_bounds(arguments: list[str], words: str) -> None:
     assert words in result.stderr and result.stderr.count("\n") == 1
 
 
+@pytest.mark.parametrize(("bound", "code"), [("latency=1s", 0), ("latency=1us", 1)])
+def test_latency_on_a_device(bound: str, code: int) -> None:
+    assert run(VGG, "--max", bound, "--device", "v100").exit_code == code
+
+
 def test_growth_against_a_baseline(tmp_path: Path) -> None:
     stored = tmp_path / "costs.json"
     model = tmp_path / "net.prototxt"

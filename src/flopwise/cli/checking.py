@@ -31,8 +31,9 @@ class Checked:
 
 
 def one_model(
-    model: str, bounds: tuple[str, ...], growth: str | None, options: dict[str, Any]
-) -> Checked:
+    model: str, bounds: tuple[str, ...], growth: str | None, device: str | None,
+    options: dict[str, Any],
+) -> Checked:  # fmt: skip
     """A model and the bounds of the command line."""
     pairs = {}
     for text in bounds:
@@ -41,7 +42,7 @@ def one_model(
             raise FlopwiseError(f"--max {text}: write NAME=BOUND, as in macs=5G")
         pairs[name.strip()] = bound
     grown = None if growth is None else _percent(growth)
-    return _measured(model, model, Budget(limits(pairs), grown), options)
+    return _measured(model, model, Budget(limits(pairs), grown), device, options)
 
 
 def configured_models(folder: Path, options: dict[str, Any]) -> list[Checked]:
@@ -55,13 +56,19 @@ def configured_models(folder: Path, options: dict[str, Any]) -> list[Checked]:
         grown = None if "growth" not in entry else _percent(str(entry["growth"]))
         budget = Budget(limits(entry.get("max", {})), grown)
         path = str(folder / entry["path"]) if ":" not in entry["path"] else entry["path"]
-        found.append(_measured(name, path, budget, {**options, **own}))
+        found.append(_measured(name, path, budget, entry.get("device"), {**options, **own}))
     return found
 
 
-def _measured(name: str, path: str, budget: Budget, options: dict[str, Any]) -> Checked:
+def _measured(
+    name: str, path: str, budget: Budget, device: str | None, options: dict[str, Any]
+) -> Checked:
+    """A model with what it costs; its latency too, where a device is named."""
     profile = api.count(path, **options)
-    return Checked(name, profile, measure(profile), budget)
+    found = measure(profile)
+    if device is not None:
+        found["latency"] = api.predict(profile.graph, device).latency_s
+    return Checked(name, profile, found, budget)
 
 
 def _percent(text: str) -> Decimal:

@@ -81,12 +81,13 @@ def compare(
 @click.option("--max", "bounds", multiple=True, metavar="NAME=BOUND", help="As macs=5G.")
 @click.option("--baseline", type=click.Path(path_type=Path), help="Stored numbers to compare with.")
 @click.option("--growth", default=None, metavar="PERCENT", help="How much more than the baseline.")
+@click.option("--device", default=None, metavar="NAME", help="Where latency is bounded.")
 @click.option("--save-baseline", type=click.Path(path_type=Path), help="Store today's numbers.")
 @model_options
 def check(
     model: str | None, bounds: tuple[str, ...], baseline: Path | None, growth: str | None,
-    save_baseline: Path | None, inputs: tuple[str, ...], batch: str | None, dtype: str,
-    convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
+    device: str | None, save_baseline: Path | None, inputs: tuple[str, ...],
+    batch: str | None, dtype: str, convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
 ) -> None:  # fmt: skip
     """Exit 1 when a model costs more than its bounds; without MODEL, those of pyproject.toml."""
     from flopwise.cli import checking
@@ -96,7 +97,7 @@ def check(
     if model is None:
         checked = checking.configured_models(Path.cwd(), options)
     else:
-        checked = [checking.one_model(model, bounds, growth, options)]
+        checked = [checking.one_model(model, bounds, growth, device, options)]
     if save_baseline is not None:
         checking.save(checked, save_baseline)
         return

@@ -87,7 +87,8 @@ def compare(
 def check(
     model: str | None, bounds: tuple[str, ...], baseline: Path | None, growth: str | None,
     device: str | None, save_baseline: Path | None, inputs: tuple[str, ...],
-    batch: str | None, dtype: str, convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
+    batch: str | None, dtype: str, convention: str, fmt: str, output: Path | None,
+    depth: int | None, strict: bool,
 ) -> None:  # fmt: skip
     """Exit 1 when a model costs more than its bounds; without MODEL, those of pyproject.toml."""
     from flopwise.cli import checking

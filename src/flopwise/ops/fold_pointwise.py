@@ -208,6 +208,8 @@ def divide(arrays: list[Array], inputs: Tensors, truediv: bool = False) -> Array
     if all(map(is_integer, inputs)) and not truediv:
         if symbolic(a, b):
             return elementwise(numpy.divide, quotient, [a, b])
+        if not b.all():
+            raise Undecided
         whole_part = numpy.abs(a) // numpy.abs(b)
         return numpy.where((a < 0) != (b < 0), -whole_part, whole_part)
     return elementwise(numpy.true_divide, ratio, [a, b])

@@ -35,7 +35,8 @@ def window(n: Native) -> dict[str, Any]:
 
 @lowers("Conv")
 def conv(n: Native) -> None:
-    n.emit("conv", *n.inputs, groups=n.integer("group", 1), **window(n))
+    operands = n.given(0), n.given(1), n.input(2)
+    n.emit("conv", *operands, groups=n.integer("group", 1), **window(n))
 
 
 @lowers("ConvTranspose")
@@ -44,7 +45,7 @@ def conv_transpose(n: Native) -> None:
     attrs["output_pad"] = n.integers("output_padding") or 0
     if shape := n.integers("output_shape"):
         attrs["y"] = shape
-    n.emit("conv_transpose", *n.inputs, **attrs)
+    n.emit("conv_transpose", n.given(0), n.given(1), n.input(2), **attrs)
 
 
 def gemm_pattern(n: Native) -> str:

@@ -9,13 +9,13 @@ from functools import cached_property
 from typing import Any
 
 from flopwise.errors import UnreadableModel
-from flopwise.frontends.onnx.native import LOWERINGS, Native
+from flopwise.frontends.onnx.native import LOWERINGS, Native, printable
 from flopwise.frontends.onnx.schema import VALUE
 from flopwise.frontends.onnx.tensors import sparse, stored, typed
 from flopwise.frontends.wire import Message, Span, Wire
 from flopwise.graph import Graph, Node, Shape, Tensor
 
-LARGEST = 1_000_000  # nodes; functions that call functions could make any number
+INLINED = 100_000  # nodes of functions; those that call others could make any number
 
 Key = tuple[str, str, str]
 
@@ -26,19 +26,21 @@ class Model:
     def __init__(self, wire: Wire, message: Message) -> None:
         self.wire = wire
         self.names: set[str] = set()
+        self.copies: dict[str, int] = {}
         self.opsets = versions(message)
         self.functions: dict[Key, Message] = {
             function_key(f): f for f in message.get("functions", ())
         }
-        self.nodes = 0
+        self.inlined = 0
         self.generated = 0
         self.notes: list[str] = []
 
     def unique(self, name: str) -> str:
         """The name, or one like it: blocks side by side may use the same."""
-        wanted, i = name, 1
+        name = wanted = printable(name)
         while wanted in self.names:
-            wanted, i = f"{name}'{i}", i + 1
+            self.copies[name] = self.copies.get(name, 0) + 1
+            wanted = f"{name}'{self.copies[name]}"
         self.names.add(wanted)
         return wanted
 
@@ -99,9 +101,9 @@ class Block:
         """Every node in an order in which it can run."""
         self.messages = in_order(messages)
         for message in self.messages:
-            self.model.nodes += 1
-            if self.model.nodes > LARGEST:
-                raise UnreadableModel(f"more than {LARGEST:,} nodes once functions are inlined")
+            self.model.inlined += bool(self.calls)
+            if self.model.inlined > INLINED:
+                raise UnreadableModel(f"more than {INLINED:,} nodes once functions are inlined")
             try:
                 self._node(message)
             except UnreadableModel as error:
@@ -238,7 +240,7 @@ def lower(wire: Wire, message: Message, stem: str) -> Graph:
     try:
         lowered = Block(model).graph(graph, graph.get("name") or stem)
     except UnreadableModel as error:
-        raise UnreadableModel(f"{wire.where}: {error}") from None
+        raise UnreadableModel(f"{wire.where}: {printable(str(error))}") from None
     return replace(lowered, notes=notes(model, message))
 
 

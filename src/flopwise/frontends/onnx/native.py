@@ -48,12 +48,12 @@ class Native:
 
     def __init__(self, block: Block, message: Message, attrs: dict[str, Message]) -> None:
         self.block, self.message, self.attrs = block, message, attrs
-        self.op: str = message.get("op_type", "")
-        domain = message.get("domain", "")
+        self.op: str = printable(message.get("op_type", ""))
+        domain = printable(message.get("domain", ""))
         self.origin = self.op if domain in ("", "ai.onnx") else f"{domain}::{self.op}"
         self.outputs: list[str] = message.get("output", [])
         first = next(filter(None, self.outputs), "")
-        self.name: str = message.get("name") or first or self.op
+        self.name: str = printable(message.get("name") or first or self.op)
         self.scope = scope_of(message, self.name)
         self.inputs: list[Tensor | None] = [block.find(name) for name in message.get("input", ())]
 
@@ -169,6 +169,11 @@ class Native:
     def unknown(self) -> None:
         """An operator without a meaning here: listed, never silently nothing."""
         self.emit("unknown", *self.inputs)
+
+
+def printable(text: str) -> str:
+    """A name as one line can hold it."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def scope_of(message: Message, name: str) -> tuple[str, ...]:

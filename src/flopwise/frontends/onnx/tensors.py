@@ -13,7 +13,7 @@ from flopwise.dims import Dim, symbol
 from flopwise.errors import UnreadableModel
 from flopwise.frontends.wire import Message, Span, Wire
 from flopwise.graph import BITS, Tensor
-from flopwise.sizes import parse_name
+from flopwise.sizes import LARGEST, parse_name
 
 LARGEST_INTS, LARGEST_FLOATS = 4096, 16  # elements of constants that are worth reading
 LARGEST_TENSOR = 2**48  # a petabyte of floats; more is a lie
@@ -136,7 +136,10 @@ def typed(name: str, kind: Message, role: str = "activation") -> Tensor:
 def _size(dim: Message) -> Dim | None:
     """A number, a symbol by its own name, or None where the file says neither."""
     if "value" in dim:
-        return dim["value"] if dim["value"] >= 0 else None
+        size = dim["value"]
+        if size > LARGEST:
+            raise UnreadableModel(f"size {size:,} is more than {LARGEST:,}")
+        return size if size >= 0 else None
     text = dim.get("param", "").strip()
     return parse_name(text) if text and text != "?" else None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from collections.abc import Iterator
 from importlib.resources import files
 from itertools import pairwise
@@ -23,30 +22,10 @@ from flopwise.reports.card import shape
 from flopwise.reports.html import render
 from flopwise.reports.html.data import every
 from flopwise.sizes import parse
+from support.browser import SIZES
 from support.networks import small
 
-FLAGS = (
-    "headless", "no-sandbox", "disable-gpu", "disable-quic", "no-first-run",
-    "disable-background-networking", "disable-component-update", "disable-sync", "hide-scrollbars",
-)  # fmt: skip
-SIZES = {"desktop": (1280, 900), "phone": (390, 844)}
 FIXED = small()
-
-
-@pytest.fixture(scope="module")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    webdriver = pytest.importorskip("selenium.webdriver")
-    found = shutil.which("chromium"), shutil.which("chromedriver")
-    if None in found:
-        pytest.skip("needs Debian's chromium and chromium-driver")
-    options = webdriver.ChromeOptions()
-    options.binary_location = found[0]
-    for flag in (*FLAGS, f"user-data-dir={tmp_path_factory.mktemp('chromium')}"):
-        options.add_argument(f"--{flag}")
-    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
-    driver = webdriver.Chrome(options=options, service=webdriver.ChromeService(found[1]))
-    yield driver
-    driver.quit()
 
 
 class Page:

@@ -19,7 +19,7 @@ COMMANDS = {
     "count": "counting", "explain": "counting", "list": "counting",
     "reconcile": "comparing", "compare": "comparing", "check": "comparing",
     "memory": "costs", "predict": "timing",
-    "sweep": "sweeping",
+    "sweep": "sweeping", "serve": "serving",
 }  # fmt: skip
 
 

@@ -55,7 +55,7 @@ def test_conv_transpose(sizes: Any, grouping: Any, output_pad: Any) -> None:
 
 
 @some
-@given(slidings(ranks=(1, 2)), groupings, booleans)
+@given(slidings(), groupings, booleans)
 def test_deform_conv(sizes: Any, grouping: Any, modulated: bool) -> None:
     groups, g, per_group, bias = grouping
     n, x, k, f = sizes.pop("n"), sizes.pop("x"), sizes.pop("k"), groups * per_group

@@ -104,6 +104,7 @@ def pooling(emit: Emit, s: Symbol, x: Operands) -> None:
             "pad": "same" if convention == "same" else s.sizes("pad", 0, least=0),
             "ceil": "full" if convention == "full" else False,
         }  # fmt: skip
+        attrs |= {"p": s.size("p_value", 2)} if kind == "lp" else {}
         if last(s):
             attrs["pattern"] = "n *x c -> n *y c"
         emit(f"{kind}_pool", x[0], **attrs)
@@ -116,7 +117,8 @@ def global_pooling(emit: Emit, s: Symbol, x: Operands, kind: str) -> None:
     elif last(s) or kind == "sum":
         unknown(emit.renamed(f"Pooling (global {kind})"), s, x)
     else:
-        emit(f"global_{kind}_pool", x[0])
+        attrs: dict[str, Any] = {"p": s.size("p_value", 2)} if kind == "lp" else {}
+        emit(f"global_{kind}_pool", x[0], **attrs)
 
 
 @native("adaptiveavgpooling2d")

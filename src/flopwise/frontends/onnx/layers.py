@@ -8,8 +8,7 @@ from flopwise.frontends.onnx.arithmetic import scalar
 from flopwise.frontends.onnx.native import Native, lowers, same_meaning
 
 same_meaning({
-    "MatMul": "matmul", "GlobalAveragePool": "global_avg_pool",
-    "GlobalMaxPool": "global_max_pool", "GlobalLpPool": "global_lp_pool",
+    "MatMul": "matmul", "GlobalAveragePool": "global_avg_pool", "GlobalMaxPool": "global_max_pool",
 })  # fmt: skip
 
 
@@ -77,8 +76,14 @@ def gemm(n: Native) -> None:
 def pool(n: Native) -> None:
     op = {"MaxPool": "max_pool", "AveragePool": "avg_pool", "LpPool": "lp_pool"}[n.op]
     ceil = bool(n.integer("ceil_mode"))
-    k = n.integers("kernel_shape")
-    n.emit(op, n.given(0), k=k, ceil=ceil, dtype=("", "int64"), **window(n))
+    attrs = {**window(n), "k": n.integers("kernel_shape"), "ceil": ceil}
+    attrs |= {"p": n.integer("p", 2)} if n.op == "LpPool" else {}
+    n.emit(op, n.given(0), dtype=("", "int64"), **attrs)
+
+
+@lowers("GlobalLpPool")
+def global_lp_pool(n: Native) -> None:
+    n.emit("global_lp_pool", n.given(0), p=n.integer("p", 2))
 
 
 @lowers("Einsum")

@@ -13,7 +13,7 @@ test: .venv/dev
 test-all: .venv/frameworks
 	$(BIN)/pytest
 
-lint: .venv/dev
+lint: .venv/frameworks
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
@@ -34,6 +34,7 @@ lint: .venv/dev
 	$(BIN)/pip install --quiet --constraint constraints.txt --no-deps timm torchvision
 	$(BIN)/pip install --quiet --constraint constraints.txt huggingface_hub safetensors pillow
 	$(BIN)/pip install --quiet --constraint constraints.txt selenium pandas polars
+	$(BIN)/pip install --quiet --constraint constraints.txt lightning accelerate tensorboard wandb
 	touch $@
 
 clean:

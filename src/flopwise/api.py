@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from flopwise import plugins
 from flopwise.dims import Dim, Expr
+from flopwise.errors import FlopwiseError
 from flopwise.graph import Graph, Shape
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from flopwise.analyses.reconcile import Verdict
     from flopwise.analyses.roofline import Prediction
     from flopwise.analyses.sweep import Sweep
+    from flopwise.analyses.training.run import Run
     from flopwise.devices import Device
     from flopwise.profile import Profile
 
@@ -82,6 +84,17 @@ def compare(before: Any, after: Any, **options: Any) -> list[Pair]:
     return align(_profile(before, **options), _profile(after, **options))
 
 
+def effective_macs(module: Any, inputs: Any = None, **options: Any) -> Any:
+    """MACs of a PyTorch module whose weight is not zero: what pruning or a mask leaves.
+
+    `profile.total().mac` of the same count is the dense number. Raises FlopwiseError.
+    """
+    from flopwise.analyses.sparsity import effective_macs as analyse
+    from flopwise.frontends.torch.density import densities
+
+    return analyse(count(module, inputs, **options), densities(module))
+
+
 def memory(source: Any, runtime: str = "eager", **options: Any) -> Memory:
     """Bytes of weights and of live tensors over time, and the peak of a forward pass.
 
@@ -115,6 +128,41 @@ def predict(
     graph = source if isinstance(source, Graph) else load(source, dtype=wanted.stored, **options)
     graph = autocast(graph, wanted.mixed) if wanted.mixed else graph
     return analyse(graph, target, how, wanted.computed)
+
+
+def train(
+    source: Any = None, samples: float | None = None, epochs: float = 1,
+    device: str | None = None, count: int = 1, utilization: float | None = None, *,
+    operations: str | float | None = None, optimizer: str = "adamw", accumulate: int = 1,
+    frozen: tuple[str, ...] = (), loss: str = "none", samples_per_batch: int | None = None,
+    price: float | None = None, carbon: float | None = None, pue: float = 1.0,
+    power: float | None = None, convention: str = "flops", dtype: str = "", **options: Any,
+) -> Run:  # fmt: skip
+    """What a training run takes: operations, time, energy, money; see `flopwise train --help`.
+
+    `operations` takes the place of a model, or is set beside what the model says. `device` is
+    a name, a device file, or a rate such as "200GFLOPS"; `utilization` a share of its peak, that
+    the device's model predicts unless given. `options` are those of `load`. Raises FlopwiseError.
+    """
+    from flopwise.analyses.training import budget
+    from flopwise.analyses.training.machine import machine
+    from flopwise.analyses.training.run import Length, Prices, batch_of
+    from flopwise.analyses.training.step import Recipe, reading, step
+
+    prices = Prices(price, carbon, pue)
+    on = machine(device, count, dtype or "float32", power) if device else None
+    amount = None if operations is None else budget.quantity(operations)
+    if source is None:
+        return budget.amount(amount, on, utilization, prices)
+    if samples is None:
+        raise FlopwiseError("how long is the run? give --samples (and --epochs)")
+    graph = source if isinstance(source, Graph) else load(source, dtype=dtype, **options)
+    with uncollected():
+        training = step(graph, Recipe(optimizer, loss, frozen, accumulate))
+    batch = samples_per_batch or batch_of(training)
+    length = Length(samples, epochs, batch, count, accumulate)
+    found = budget.run(training, length, reading(convention), on, utilization, prices)
+    return found if amount is None else budget.given(found, amount)
 
 
 def _profile(source: Any, **options: Any) -> Profile:

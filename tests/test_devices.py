@@ -42,7 +42,7 @@ def test_every_name_and_alias_finds_one_device() -> None:
 
 @pytest.mark.parametrize(
     ("alias", "slug"),
-    [("v100", "v100-sxm2"), ("A100", "a100-sxm4-40gb"), ("h100", "h100-sxm5"), ("4090", "rtx4090"),
+    [("v100", "v100-pcie"), ("A100", "a100-sxm4-40gb"), ("h100", "h100-sxm5"), ("4090", "rtx4090"),
      ("RTX 3090", "rtx3090"), ("t4", "t4"), ("m1", "m1"), ("rpi4", "raspberry-pi-4")],
 )  # fmt: skip
 def test_names_that_people_say(alias: str, slug: str) -> None:

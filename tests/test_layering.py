@@ -23,9 +23,9 @@ NAMES = {path: path.relative_to(SOURCE).as_posix() for path in FILES}
 
 # Packages that a user has not asked for by naming a model of theirs, and where each may appear.
 FRAMEWORKS = {
-    "torch": "torch", "torchvision": "torch", "onnx": "onnx", "onnxruntime": "onnx",
+    "torch": "torch huggingface", "torchvision": "torch", "onnx": "onnx", "onnxruntime": "onnx",
     "tensorflow": "tensorflow", "keras": "keras", "h5py": "keras", "jax": "jax", "jaxlib": "jax",
-    "transformers": "transformers", "mxnet": "mxnet", "coremltools": "coreml", "sympy": "torch",
+    "transformers": "huggingface", "mxnet": "mxnet", "coremltools": "coreml", "sympy": "torch",
     "lightning": "lightning",
 }  # fmt: skip
 LATER = {"numpy", "rich", "click", "pandas", "polars", "yaml", "tomli"}
@@ -185,7 +185,7 @@ PRINTING = {
     "comparison._change": "in per cent", "footprint.timeline": "the height of a bar",
     "latency.duration": "a unit: 1.3 ms", "latency.render": "in per cent",
     "latency._row": "in per cent", "notebook.render": "rows left out",
-    "reconciliation.to_json": "the last digit of a claim",
+    "reconciliation.to_json": "the last digit of a claim", "training.duration": "a unit: 26 days",
 }  # fmt: skip
 DRAWINGS = {"roofline"}  # files whose every number is a place on paper
 

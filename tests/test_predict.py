@@ -160,7 +160,7 @@ def test_wrong_options_get_one_line(options: tuple[str, ...]) -> None:
 def test_json_keys_are_the_contract() -> None:
     command = ["predict", VGG, "--device", "v100", "--format", "json"]
     found = json.loads(CliRunner().invoke(main, command).stdout)
-    assert (found["device"], found["runtime"], found["dtype"]) == ("v100-sxm2", "eager", "float32")
+    assert (found["device"], found["runtime"], found["dtype"]) == ("v100-pcie", "eager", "float32")
     assert found["band_s"][0] < found["latency_s"] < found["band_s"][1]
     assert found["bound"] in BOUNDS
     assert set(found["layers"][0]) >= {"name", "op", "time_s", "bound"}

@@ -115,11 +115,17 @@ NAMES = {
     "log_softmax": "softmax",
     "transpose": "movement",
     "rotary_embedding": "pointwise",
+    "accumulate": "pointwise",
+    "update": "pointwise",
+    "keep": "movement",
 }
 
 
 def kind(node: Node) -> str:
-    """The kind of kernel that a node is: a key of `shares`."""
+    """The kind of kernel that a node is: a key of `shares`. Nothing was fitted to gradients:
+    they are taken to be of the kind of what they are the gradient of."""
+    if "forward" in node.attrs:
+        return kind(node.attrs["forward"])
     if node.op in ("conv", "conv_transpose", "deform_conv"):
         return _convolution(node)
     entry = ops.find(node.op)

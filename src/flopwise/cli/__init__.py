@@ -18,7 +18,7 @@ FORMATS = "table, json, csv, markdown, latex or html"
 COMMANDS = {
     "count": "counting", "explain": "counting", "list": "counting",
     "reconcile": "comparing", "compare": "comparing", "check": "comparing",
-    "memory": "costs", "predict": "timing",
+    "memory": "costs", "predict": "timing", "train": "training",
     "sweep": "sweeping", "serve": "serving",
 }  # fmt: skip
 

@@ -1,0 +1,1 @@
+"""What a training run takes: operations, time, energy, money; memory; many devices."""

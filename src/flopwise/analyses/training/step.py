@@ -1,0 +1,104 @@
+"""One training step as a graph: forward, backward, what is run again, and the update."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+from flopwise import plugins
+from flopwise.conventions import Convention
+from flopwise.counts import ZERO, Counts
+from flopwise.errors import FlopwiseError, UnknownName, nearest
+from flopwise.graph import Graph, Node, Tensor
+from flopwise.ops import optimizers
+from flopwise.ops.gradient import Autograd
+from flopwise.ops.optimizers import Optimizer
+from flopwise.passes.backward import backward
+from flopwise.passes.training import LOSSES, freeze, training, with_loss
+from flopwise.passes.update import update
+from flopwise.profile import Profile, Row, profile
+
+PHASES = ("forward", "backward", "recomputation", "optimizer")
+READINGS = ("flops", "macs", "ops")
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """How a network is trained, as far as it changes what a step costs."""
+
+    optimizer: str = "adamw"
+    loss: str = "none"
+    frozen: tuple[str, ...] = ()
+    accumulate: int = 1
+    autograd: Autograd = field(default_factory=Autograd)
+    foreach: bool = False
+
+    def __post_init__(self) -> None:
+        optimizers.find(self.optimizer)
+        if self.loss not in LOSSES:
+            raise UnknownName(f"no loss '{self.loss}'; {nearest(self.loss, list(LOSSES))}")
+        if self.accumulate < 1:
+            raise FlopwiseError(f"gradients cannot be accumulated over {self.accumulate} batches")
+
+    @property
+    def update(self) -> Optimizer:
+        return optimizers.find(self.optimizer)
+
+
+@dataclass(frozen=True)
+class Training:
+    """The graph of a step, counted, and the learned tensors with their gradients."""
+
+    forward: Graph
+    graph: Graph
+    learned: tuple[tuple[Tensor, Tensor], ...]
+    recipe: Recipe
+    profile: Profile
+
+    @cached_property
+    def counts(self) -> dict[str, Counts]:
+        """What each phase computes, bytes included."""
+        found = dict.fromkeys(PHASES, ZERO)
+        for row in self.profile.rows:
+            found[phase(row.node)] += row.total
+            found["recomputation"] += again(row)
+        return found
+
+    def operations(self, reading: Convention) -> dict[str, Any]:
+        """The same as numbers in one of the textbook readings."""
+        return {name: counts.weigh(reading.weights) for name, counts in self.counts.items()}
+
+
+def step(graph: Graph, recipe: Recipe = Recipe()) -> Training:
+    """One step of training a network that is in inference or in training. Raises FlopwiseError
+    when nothing in it learns."""
+    forward = with_loss(training(freeze(graph, recipe.frozen)), recipe.loss)
+    back = backward(forward, recipe.autograd)
+    if not back.gradients:
+        raise FlopwiseError(f"{graph.name or 'the model'}: no trainable weight to learn")
+    whole = update(back.graph, back.gradients, recipe.update, recipe.foreach)
+    by_name = {t.name: t for t in whole.tensors()}
+    learned = tuple((by_name[name], grad) for name, grad in back.gradients.items())
+    return Training(forward, whole, learned, recipe, profile(whole, reading("flops")))
+
+
+def reading(name: str) -> Convention:
+    """A textbook convention: those of tools say nothing of gradients. Raises UnknownName."""
+    if name not in READINGS:
+        raise UnknownName(f"training is counted in {', '.join(READINGS)}, not in '{name}'")
+    found: Convention = plugins.load("conventions", name)
+    return found
+
+
+def phase(node: Node) -> str:
+    """Which part of a step a node belongs to."""
+    named = {"recompute": "recomputation"}
+    found: str = node.attrs.get("phase", "forward")
+    return named.get(found, found)
+
+
+def again(row: Row) -> Counts:
+    """Work of the forward that a fused gradient repeats."""
+    repeated = row.node.attrs.get("again", ())
+    return row.repeat * Counts(**dict(repeated)) if repeated else ZERO

@@ -1,0 +1,76 @@
+"""train: what a training run takes."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+import click
+
+from flopwise.cli import emit, model_options, request
+from flopwise.errors import FlopwiseError
+
+
+def share(context: Any, option: Any, value: str | None) -> float | None:
+    """0.5 or 50%."""
+    if value is None:
+        return None
+    text = value.strip()
+    try:
+        return float(text[:-1]) / 100 if text.endswith("%") else float(text)
+    except ValueError:
+        raise FlopwiseError(f"'{value}' is no share; write 0.5 or 50%") from None
+
+
+def run_options(command: Any) -> Any:
+    """The options of a training run beside its model."""
+    options = [
+        click.option("--samples", type=float, help="Samples of an epoch: images, sequences."),
+        click.option("--epochs", type=float, default=1.0, show_default=True),
+        click.option("--operations", metavar="AMOUNT", help="As 2.52e18, in place of a model."),
+        click.option("--device", metavar="NAME", help="A name, a device file, or as 200GFLOPS."),
+        click.option("--count", type=int, default=1, show_default=True, help="How many devices."),
+        click.option("--utilization", callback=share, metavar="SHARE",
+                     help="Of the peak; predicted from the device unless given."),
+        click.option("--optimizer", default="adamw", show_default=True, metavar="NAME"),
+        click.option("--accumulate", type=int, default=1, show_default=True,
+                     help="Batches whose gradients are added up before an update."),
+        click.option("--freeze", multiple=True, metavar="PATTERN",
+                     help="Weights that do not learn, by name, as 'layer1.*'."),
+        click.option("--loss", default="none", show_default=True, metavar="NAME",
+                     help="none (outside the graph) or cross-entropy."),
+        click.option("--samples-per-batch", type=int, metavar="N",
+                     help="Where the inputs' first axes do not tell."),
+        click.option("--price", type=float, metavar="MONEY", help="Of a device-hour."),
+        click.option("--carbon", type=float, metavar="GRAMS", help="CO2e of a kWh."),
+        click.option("--pue", type=float, default=1.0, show_default=True,
+                     help="What a data centre takes per kWh of its devices."),
+        click.option("--power", type=float, metavar="WATTS", help="Of a device, if not its own."),
+        click.option("--explain", is_flag=True, help="Each formula in letters and numbers."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+@click.command()
+@click.argument("model", required=False)
+@run_options
+@model_options
+def train(
+    model: str | None, explain: bool, inputs: tuple[str, ...], batch: str | None, dtype: str,
+    convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
+    freeze: tuple[str, ...], **given: Any,
+) -> None:  # fmt: skip
+    """Operations, time, energy and cost of a training run; of MODEL, or of --operations."""
+    from flopwise import api
+    from flopwise.reports.training import render, to_json
+
+    options = {**request(inputs, batch, dtype), "convention": convention, "frozen": freeze}
+    found = api.train(model, **given, **options)
+    emit(to_json(found) if fmt == "json" else render(found, explain), output)
+    if strict and found.unknown:
+        listed = ", ".join(f"{n} x {origin}" for origin, n in found.unknown.items())
+        click.echo(f"flopwise: not counted: {listed}", err=True)
+        sys.exit(1)

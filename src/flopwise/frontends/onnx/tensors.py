@@ -97,6 +97,10 @@ def _value(wire: Wire, message: Message, shape: tuple[int, ...], size: int, dtyp
         if dtype in _RAW:
             data = b"".join(bytes(wire.data[a:b]) for a, b in message["raw_data"])
             numbers = numpy.frombuffer(data, _RAW[dtype]).tolist()
+        elif dtype == "bfloat16":  # the upper half of a float32
+            data = b"".join(bytes(wire.data[a:b]) for a, b in message["raw_data"])
+            halves = numpy.frombuffer(data, "<u2").astype("<u4") << 16
+            numbers = halves.view("<f4").tolist()
     elif dtype in _RAW:
         numbers = _typed(wire, message, dtype)
     if numbers is None or len(numbers) != size:

@@ -7,6 +7,7 @@ Pooling, norms and reductions are in test_formulas_of_rows.py.
 
 from __future__ import annotations
 
+from math import prod
 from typing import Any
 
 import numpy
@@ -14,11 +15,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from flopwise import ops
 from flopwise.errors import ShapeMismatch
+from flopwise.tally import Number
 from support import contractions as loops
 from support.oracle import check, slidings
 from support.single import OPEN, shapes, single
-from support.tape import Tape, values
+from support.tape import Tape, filled, values
 
 some = settings(max_examples=40, deadline=None)
 booleans, one_or_two = st.booleans(), st.integers(1, 2)
@@ -85,6 +88,14 @@ def test_local_conv(sizes: Any, c: int, f: int, bias: bool) -> None:
     check(tape, y, "local_conv", *operands, **attrs, stride=stride, pad=pad)
 
 
+def test_no_contraction_is_left_out() -> None:
+    """An operator that joins the family needs its loops here."""
+    assert {entry.name for entry in ops.known() if entry.family == "contraction"} == {
+        "bilinear", "conv", "conv_transpose", "deform_conv", "einsum", "linear", "local_conv",
+        "matmul", "svdf",
+    }  # fmt: skip
+
+
 def test_padding_that_keeps_the_size_is_ceil_of_x_over_stride() -> None:
     """pad "same" as TensorFlow has it; a transposed convolution undoes it."""
     for x, stride in ((7, 1), (7, 2), (8, 2), (1, 3), (9, 4)):
@@ -104,6 +115,20 @@ def test_linear(batch: Any, i: int, o: int, bias: bool) -> None:
     assert numpy.allclose(values(y), values(data) @ values(weight))
     y = y + tape.array(o) if bias else y
     check(tape, y, "linear", (*batch, i), OPEN, OPEN if bias else None, o=o)
+
+
+@some
+@given(st.lists(one_or_two, max_size=2), *[st.integers(1, 3)] * 3, booleans)
+def test_bilinear(batch: Any, i: int, j: int, o: int, bias: bool) -> None:
+    """The products of all pairs are ordinary ones; a matrix then contracts them."""
+    tape, rows = Tape(), prod(batch)
+    left, right = tape.array(rows, i, 1), tape.array(rows, 1, j)
+    pairs = (left * right).reshape(rows, i * j)
+    pairs = filled(pairs.shape, lambda at: Number(pairs[at].value, tape.products))
+    y = loops.matmul(tape, pairs, tape.array(i * j, o, contracted=True)).reshape(*batch, o)
+    y = y + tape.array(o) if bias else y
+    operands = (*batch, i), (*batch, j), OPEN, OPEN if bias else None
+    check(tape, y, "bilinear", *operands, o=o, free=False)
 
 
 @some

@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flopwise import ops
 from flopwise.errors import ShapeMismatch
 from flopwise.graph import Tensor
 from flopwise.tally import absolute, bit, exp, log, minimum, sqrt
@@ -188,7 +189,7 @@ def test_l2_norm(shape: Any, axes: Any, weight: bool, shared: bool) -> None:
 
 
 @some
-@given(images, st.integers(-2, 1), booleans, st.sampled_from(["softmax", "log_softmax"]))
+@given(images, st.integers(-2, 1), booleans, st.sampled_from(["softmax", "log_softmax", "hardmax"]))
 def test_softmax(shape: Any, axis: int, onward: bool, op: str) -> None:
     tape = Tape()
     over = [*range(axis % len(shape), len(shape))] if onward else [axis]
@@ -245,6 +246,18 @@ def test_reductions(shape: Any, op: str, axes: set[int], everything: bool, keep:
     y = y if keep else y.reshape([s for i, s in enumerate(shape) if i not in over])
     attrs = {"axes": None if everything else tuple(over), "keep": keep}
     check(tape, y, op, shape, **attrs)
+
+
+def test_no_reduction_and_no_norm_is_left_out() -> None:
+    """An operator that joins these families needs its loops here."""
+    pools = {f"{kind}_pool" for kind in ("max", "avg", "sum", "lp")}
+    pools |= {f"global_{kind}_pool" for kind in ("max", "avg", "lp")}
+    pools |= {f"adaptive_{kind}_pool" for kind in ("max", "avg")}
+    norms = {*NORMS, "batch_norm", "group_norm", "scale", "lrn", "l2_norm"}
+    rows_ = {"softmax", "log_softmax", "hardmax", "cumsum", "cumprod"}
+    families = ("reduction", "normalization")
+    entered = {entry.name for entry in ops.known() if entry.family in families}
+    assert entered == {*pools, *norms, *rows_, *REDUCTIONS}
 
 
 @some

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from flopwise.frontends import Request, read_text
-from flopwise.frontends.caffe.net import Net
+from flopwise.frontends.caffe.layers import LAYERS, data_shapes, unknown
+from flopwise.frontends.caffe.net import Net, Vocabulary
 from flopwise.frontends.caffe.text import parse
 from flopwise.graph import Graph
 
@@ -24,4 +25,5 @@ def accepts(source: Any, head: bytes) -> bool:
 def load(source: Path, request: Request) -> Graph:
     """Lower a deploy or train_val prototxt; train_val is read in the TEST phase."""
     message = parse(read_text(source), str(source))
-    return Net(message, request.options.get("phase", "TEST")).graph(source)
+    phase = request.options.get("phase", "TEST")
+    return Net(message, phase, Vocabulary(LAYERS, unknown, data_shapes)).graph(source)

@@ -7,13 +7,10 @@ from typing import Any
 
 from flopwise.errors import UnreadableModel
 from flopwise.frontends.caffe.forks import FORKS
-from flopwise.frontends.caffe.net import Emit
+from flopwise.frontends.caffe.net import Emit, Lower, Shapes
 from flopwise.frontends.caffe.recurrent import recurrent
 from flopwise.frontends.caffe.text import Layer, positive, spatial
 from flopwise.graph import Tensor
-
-Lower = Callable[[Emit, Layer, list[Tensor]], Any]
-Shapes = list[tuple[str, "tuple[int | None, ...] | None"]]
 
 
 def unknown(emit: Emit, layer: Layer, x: list[Tensor]) -> None:

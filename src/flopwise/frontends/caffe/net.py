@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -10,12 +12,25 @@ from flopwise.frontends.caffe.text import Layer, Message
 from flopwise.graph import Graph, Node, Tensor
 from flopwise.sizes import LARGEST
 
+Lower = Callable[["Emit", Layer, list[Tensor]], Any]
+Shapes = list[tuple[str, "tuple[int | None, ...] | None"]]
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """What each layer type becomes, what the unknown ones do, and the shapes that a layer
+    without bottoms brings in (None: it brings none)."""
+
+    layers: Mapping[str, Lower]
+    unknown: Lower
+    inputs: Callable[[Layer], Shapes | None]
+
 
 class Net:
     """The blobs so far; a top that is written again, in place, gets a new tensor."""
 
-    def __init__(self, message: Message, phase: str) -> None:
-        self.top, self.phase = Layer(message), phase
+    def __init__(self, message: Message, phase: str, vocabulary: Vocabulary) -> None:
+        self.top, self.phase, self.vocabulary = Layer(message), phase, vocabulary
         self.blobs: dict[str, Tensor] = {}
         self.used: set[str] = set()
         self.inputs: list[Tensor] = []
@@ -76,9 +91,7 @@ class Net:
         self.inputs.append(self.blobs[name])
 
     def _lower(self, layer: Layer, tops: set[str]) -> None:
-        from flopwise.frontends.caffe.layers import LAYERS, data_shapes, unknown
-
-        if not layer.bottoms and (shapes := data_shapes(layer)) is not None:
+        if not layer.bottoms and (shapes := self.vocabulary.inputs(layer)) is not None:
             for name, shape in shapes:
                 self.input(name, shape)
             return
@@ -90,7 +103,8 @@ class Net:
         if layer.type in NOT_NETWORK:
             self.left_out.append(layer.type)
             return
-        LAYERS.get(layer.type, unknown)(Emit(self, layer), layer, x)
+        lower = self.vocabulary.layers.get(layer.type, self.vocabulary.unknown)
+        lower(Emit(self, layer), layer, x)
 
 
 PHASES = {"TRAIN": "0", "TEST": "1"}

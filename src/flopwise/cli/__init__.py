@@ -71,6 +71,10 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Shape of an input; a name in place of a number is a free size."),
         click.option("--batch", metavar="N", help="Batch, where the first axis is one."),
         click.option("--dtype", default="", metavar="NAME", help="Dtype in place of float32."),
+        click.option("--prompt", metavar="N", expose_value=False, callback=_keep,
+                     help="Tokens that a language model is given."),
+        click.option("--image", metavar="HxW", expose_value=False, callback=_keep,
+                     help="Height x width of images, where a config leaves it open."),
         click.option("--convention", default="flops", metavar="NAME", help="How to read counts."),
         click.option("--format", "fmt", default="table", metavar="NAME", help=FORMATS + "."),
         click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file."),
@@ -82,10 +86,17 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+def _keep(context: click.Context, option: click.Parameter, value: str | None) -> None:
+    """Options that few formats have go to `request` past the signatures of all commands."""
+    if value is not None:
+        context.meta.setdefault("flopwise.options", {})[option.name] = value
+
+
 def request(inputs: tuple[str, ...], batch: str | None, dtype: str) -> dict[str, Any]:
     """The options that say what to load, as `flopwise.load` takes them."""
     shapes = {name: shape for name, _, shape in (text.rpartition("=") for text in inputs)}
-    return {"inputs": shapes, "batch": batch, "dtype": dtype}
+    options = click.get_current_context().meta.get("flopwise.options", {})
+    return {"inputs": shapes, "batch": batch, "dtype": dtype, **options}
 
 
 def terminal() -> int | None:

@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from flopwise import plugins
 from flopwise.dims import Dim
-from flopwise.errors import UnknownFormat, UnreadableModel
+from flopwise.errors import UnknownFormat, UnknownName, UnreadableModel
 from flopwise.graph import Graph, Shape
 
 # What a broken file makes a reader raise that takes its fields for granted.
@@ -38,7 +38,8 @@ class Request:
 
 
 class Frontend(Protocol):
-    """The names that a frontend module must have."""
+    """The names that a frontend module must have. One that takes `--prompt` or `--image`
+    lists these in `OPTIONS`."""
 
     SUFFIXES: tuple[str, ...]
 
@@ -54,6 +55,9 @@ def read(source: Any, request: Request) -> Graph:
     if isinstance(source, Path) and not source.exists() and ":" not in str(source):
         raise UnknownFormat(f"{source}: no such file")
     name, frontend = choose(source)
+    understood = {*getattr(frontend, "OPTIONS", ())}
+    for option in ({"prompt", "image"} & request.options.keys()) - understood:
+        raise UnknownName(f"--{option}: not for {name} models; give shapes, as in --input NAME=1x3")
     try:
         return frontend.load(source, request)
     except RecursionError:

@@ -35,10 +35,11 @@ def dtype_name(dtype: torch.dtype) -> str:
 def lower(module: torch.nn.Module, recorder: Recorder, given: Arguments, outputs: Any) -> Graph:
     """The graph of a trace, with every learned tensor, used or not."""
     names = _Names(module, recorder, given)
+    inputs = tuple(names.tensor(t) for t in given.inputs.values())  # before any is overwritten
     nodes = tuple(node for call in recorder.calls for node in names.nodes(call))
     used = {t.name for node in nodes for t in node.inputs if t is not None}
     return Graph(
-        inputs=tuple(names.tensor(t) for t in given.inputs.values()),
+        inputs=inputs,
         outputs=tuple(names.tensor(t) for t in tensors(outputs)),
         nodes=nodes,
         name=type(module).__name__,

@@ -172,6 +172,11 @@ def grouped_product(self: Tensor, mat2: Tensor, bias: Any, operands: list[Tensor
     return Step("unknown", tuple(operands))
 
 
+@aten("linalg_solve_triangular")
+def solve_triangular(self: Tensor, B: Tensor, unitriangular: Any) -> Step:
+    return Step("solve_triangular", (self, B), {"unit": bool(unitriangular)})
+
+
 @aten("_euclidean_dist")
 def distance(x1: Tensor, x2: Tensor, outputs: list[Tensor]) -> list[Step]:
     """|a|² + |b|² - 2ab by one product whose operands carry the squares and ones beside them."""

@@ -28,8 +28,7 @@ views("split", "split split_with_sizes chunk unbind tensor_split unsafe_split un
 plain({
     "cat concat concatenate hstack vstack dstack column_stack row_stack": "concat",
     "stack": "stack",
-    "clone copy contiguous _to_copy to type_as float half bfloat16 lift_fresh_copy "
-    "_pack_padded_sequence _pad_packed_sequence": "copy",
+    "clone copy _to_copy lift_fresh_copy _pack_padded_sequence _pad_packed_sequence": "copy",
     "repeat tile": "tile",
     "repeat_interleave.self_int repeat_interleave.self_Tensor": "repeat_axis",
     "flip fliplr flipud": "flip",
@@ -81,6 +80,12 @@ def scatter(
              "amax": "max", "amin": "min"}  # fmt: skip
     reduction = "add" if accumulate else kinds.get(reduce, "none")
     return Step("scatter", tuple(operands), {"reduction": reduction})
+
+
+@aten("contiguous", "to", "type_as", "float", "half", "bfloat16")
+def copied(operands: list[Tensor], outputs: list[Tensor]) -> Step:
+    """Nothing moves where the operand is as it is wanted."""
+    return SAME if outputs[0] is operands[0] else Step("copy", (operands[0],))
 
 
 @aten("scatter_add", "index_add")

@@ -17,7 +17,7 @@ plain({
     "prod": "reduce_prod",
     "var": "reduce_var",
     "std": "reduce_std",
-    "any all": "reduce_any",
+    "any all _is_all_true _is_any_true": "reduce_any",
     "count_nonzero": "reduce_sum",
     "argmax argmin": "argmax",
     "logsumexp special_logsumexp": "reduce_log_sum_exp",

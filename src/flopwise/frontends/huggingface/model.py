@@ -1,0 +1,60 @@
+"""From a config to a graph with what is true of its parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from flopwise.frontends import Request
+from flopwise.frontends.huggingface.build import model_of
+from flopwise.frontends.huggingface.config import config_of, preprocessor, stated
+from flopwise.frontends.huggingface.experts import active
+from flopwise.frontends.huggingface.inputs import call_of
+from flopwise.frontends.torch import module
+from flopwise.graph import Graph, Tensor
+
+# Learned, by a rule that needs no gradient, and stored with the weights; transformers keeps
+# it among the buffers (DeepSeek-V3, arXiv:2412.19437, section 2.1.2).
+LEARNED = "e_score_correction_bias"
+
+
+def graph(source: Any, request: Request) -> Graph:
+    """The graph of one forward. Raises FlopwiseError."""
+    data = stated(source)
+    config = config_of(data)
+    model, notes = model_of(config, data)
+    call = call_of(model, config, request, preprocessor(source))
+    traced = module.graph(model, replace(request, inputs={}, arguments=call.arguments))
+    return finished(traced, model, data, (*notes, *call.notes))
+
+
+def finished(traced: Graph, model: Any, data: Mapping[str, Any], notes: tuple[str, ...]) -> Graph:
+    """The graph with names that share a weight, what one token uses, and hyperparameters."""
+    traced = traced.map_tensors(_learned)
+    used, said = active(traced)
+    return replace(
+        traced,
+        format="huggingface",
+        tied=tied(model),
+        active=used,
+        config=data,
+        notes=(*traced.notes, *notes, *said),
+    )
+
+
+def _learned(tensor: Tensor) -> Tensor:
+    if tensor.role == "buffer" and tensor.name.endswith(LEARNED):
+        return replace(tensor, role="weight", trainable=False)
+    return tensor
+
+
+def tied(model: Any) -> dict[str, str]:
+    """Further names of parameters, with the name that each is counted under."""
+    names: dict[int, str] = {}
+    found = {}
+    for name, parameter in model.named_parameters(remove_duplicate=False):
+        kept = names.setdefault(id(parameter), name)
+        if kept != name:
+            found[name] = kept
+    return found

@@ -20,6 +20,7 @@ from flopwise.counts import FIELDS, ZERO
 from flopwise.dims import at, symbol, symbols
 from flopwise.errors import ShapeMismatch, UnknownSize
 from flopwise.profile import Profile
+from support.single import single
 
 ROOT = Path(__file__).parents[1]
 SHARED = ROOT.parent / "shared/models"
@@ -184,6 +185,16 @@ def test_a_dense_layer_on_an_image_settles_the_image(tmp_path: Path) -> None:
     other = flopwise.count(model, inputs={"data": (1, 3, H, W)})
     assert at(other.params, {"H": 64, "W": 64}) == free.params
     assert symbols(other.params) == {"H", "W"}
+
+
+@pytest.mark.parametrize("shape", [(1, 9216), (9216,), (3, -1, 3072)])
+def test_a_reshape_to_numbers_leaves_a_free_size_no_freedom(shape: Any) -> None:
+    """Unless -1 takes what is free; that is how a batch gets lost unseen."""
+    if -1 in shape:
+        assert single("reshape", (N, 9216), shape=shape).outputs[0].shape == (3, N, 3072)
+        return
+    with pytest.raises(ShapeMismatch, match=r"9216\*N elements do not reshape to"):
+        single("reshape", (N, 9216), shape=shape)
 
 
 def test_resnet_50_in_two_terms(tmp_path: Path) -> None:

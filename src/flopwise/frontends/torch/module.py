@@ -15,6 +15,7 @@ from flopwise.frontends import Request
 from flopwise.frontends.torch import aten
 from flopwise.frontends.torch.arguments import Arguments, arguments
 from flopwise.frontends.torch.lower import lower
+from flopwise.frontends.torch.reading import Reader
 from flopwise.frontends.torch.trace import Recorder, Scope
 from flopwise.frontends.torch.untouched import untouched
 from flopwise.frontends.torch.values import Values
@@ -24,21 +25,23 @@ MOST_RETRIES = 4
 
 
 def graph(module: torch.nn.Module, request: Request, values: Values | None = None) -> Graph:
-    """Trace `module` in inference, whatever mode it is in. `values` is what is known of
-    tensors of the module itself."""
+    """Trace `module` in inference, whatever mode it is in; in training where the request's
+    `mode` is "train". `values` is what is known of tensors of the module itself."""
     module, paths = bare(module), scopes(bare(module))
     given = arguments(module, request)
     decisions: dict[str, bool] = {}
-    autograd = False
+    autograd = reads = False
     while True:
         recorder = Recorder(aten.known, paths, values or Values(), decisions, autograd)
         try:
-            with untouched(module), evaluating(module), eager():
-                outputs = run(module, given, recorder, autograd)
+            with untouched(module), set_mode(module, request.options.get("mode") == "train"), eager():
+                outputs = run(module, given, recorder, autograd, reads)
             return lower(module, recorder, given, outputs)
         except UnreadableModel as error:
             if _MISSING_GRADIENT in str(error) and not autograd:
                 autograd = True
+            elif _META in str(error) and not reads:
+                reads = True
             elif _WHOLE_NUMBERS.search(str(error)) and given.guessed:
                 given = arguments(module, request, whole=True)
             elif not _reconsidered(decisions):
@@ -48,7 +51,9 @@ def graph(module: torch.nn.Module, request: Request, values: Values | None = Non
             recorder.settle()
 
 
-# A forward that takes gradients itself, and places in a table that only have a shape.
+# A forward that reads values past the operators; that takes gradients itself; and places in a
+# table that only have a shape.
+_META = "meta"
 _MISSING_GRADIENT = "does not require grad"
 _WHOLE_NUMBERS = re.compile("indices.*(Long|int64)|index.*(Long|int64)|expected.*Long", re.DOTALL)
 
@@ -83,16 +88,16 @@ def scopes(module: torch.nn.Module) -> dict[int, Scope]:
 
 
 @contextmanager
-def evaluating(module: torch.nn.Module) -> Iterator[None]:
-    """Inference mode of every part; `untouched` puts it back.
+def set_mode(module: torch.nn.Module, train: bool = False) -> Iterator[None]:
+    """Inference (or training) mode of every part; `untouched` puts it back.
 
     The flag is set past `train()`, which some modules overload to merge weights.
     """
     for part in module.modules():
         if isinstance(part, torch.jit.ScriptModule):
-            part.training = False
-        elif part.training:
-            part.__dict__["training"] = False
+            part.training = train
+        elif part.training is not train:
+            part.__dict__["training"] = train
     yield
 
 
@@ -120,12 +125,14 @@ def _uncompiled() -> Iterator[None]:
 
 
 def run(
-    module: torch.nn.Module, given: Arguments, recorder: Recorder, autograd: bool = False
-) -> Any:
+    module: torch.nn.Module, given: Arguments, recorder: Recorder, autograd: bool = False,
+    reads: bool = False,
+) -> Any:  # fmt: skip
     """The outputs of the forward. Raises UnreadableModel in one line where it fails."""
     try:
         below = nullcontext() if autograd else torch._C._AutoDispatchBelowAutograd()
-        with below, recorder:
+        reader = Reader(recorder.values) if reads else nullcontext()
+        with below, recorder, reader:
             return module(*given.args, **given.kwargs)
     except FlopwiseError:
         raise

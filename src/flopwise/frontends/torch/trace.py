@@ -61,6 +61,7 @@ class Recorder(TorchDispatchMode):
         self._autograd = autograd
         self._remembered: dict[Hashable, Any] = {}
         self._plans: dict[Any, Plan] = {}
+        self._asked = False  # whether an operator needed values
 
     def __torch_dispatch__(
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
@@ -84,8 +85,9 @@ class Recorder(TorchDispatchMode):
         if recipe is not None:
             outputs = remade(recipe, args)
         else:
+            self._asked = False
             outputs = self._run(func, plan, args, kwargs, operands)
-            if key is not None and not (self._autograd and plan.aliases):
+            if key is not None and not self._asked and not (self._autograd and plan.aliases):
                 self._remembered[key] = remembered(outputs, args)
         call = Call(func, args, kwargs, outputs, self.scope(), key)
         self.calls.append(call)
@@ -132,6 +134,7 @@ class Recorder(TorchDispatchMode):
         return func(*replaced(args, real), **replaced(kwargs, real))
 
     def _value(self, tensor: torch.Tensor, func: Any) -> torch.Tensor:
+        self._asked = True
         try:
             return self.values.value(tensor)
         except UnknownValue:

@@ -17,7 +17,7 @@ plain({
         "exp", "exp2", "expm1", "floor", "hardshrink", "isinf", "isnan", "leaky_relu", "log",
         "log1p", "log2", "logaddexp", "mish", "neg", "reciprocal", "relu", "relu6", "round",
         "rsqrt", "selu", "sigmoid", "silu", "sin", "sinh", "softplus", "softshrink", "sqrt",
-        "square", "tan", "tanh", "threshold", "trunc", "where",
+        "square", "tan", "tanh", "threshold", "trunc",
     )},
     "absolute": "abs", "negative": "neg", "multiply mul": "mul", "log10": "log2",
     "arccos": "acos", "arcsin": "asin", "arctan": "atan", "arctan2": "atan2",
@@ -61,8 +61,9 @@ def divide_add(self: Tensor, tensor1: Tensor, tensor2: Tensor, outputs: list[Ten
 
 
 @aten("div", "floor_divide")
-def divide(operands: list[Tensor], rounding_mode: Any, outputs: list[Tensor]) -> Any:
-    return Step("div", tuple(operands))
+def divide(operands: list[Tensor]) -> Step:
+    """Of two numbers, not of tensors: a number."""
+    return Step("div" if operands else "constant", tuple(operands))
 
 
 @aten("pow", "float_power")
@@ -84,6 +85,12 @@ def polar(abs: Tensor, angle: Tensor) -> list[Step]:
         Step("mul", (abs, parts[0]), {}, (parts[0],)),
         Step("mul", (abs, parts[1])),
     ]
+
+
+@aten("where")
+def where(operands: list[Tensor], self: Any) -> Step:
+    """With a condition alone it gives the places where it holds."""
+    return Step("nonzero" if self is None else "where", tuple(operands))
 
 
 @aten("gelu")
@@ -115,5 +122,5 @@ def glu(self: Tensor, outputs: list[Tensor]) -> list[Step]:
 
 
 @aten("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout")
-def dropout(input: Tensor, train: Any) -> Step:
-    return Step("dropout", (input,)) if train else SAME
+def dropout(input: Tensor, train: Any, p: float) -> Step:
+    return Step("dropout", (input,), {"ratio": p}) if train and p else SAME

@@ -127,7 +127,7 @@ def test_tensor_cores_compute_on_float32() -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "dtype"), [("fp16", "float16"), ("amp", "float16"), ("int8", "int8")]
+    ("name", "dtype"), [("fp16", "float16"), ("half", "float16"), ("int8", "int8")]
 )
 def test_dtypes_are_stored_and_computed_in(name: str, dtype: str) -> None:
     found = api.predict(VGG, "t4", dtype=name)

@@ -2,8 +2,8 @@
 
 Kernels neither reach the peak nor hide all of their memory traffic behind arithmetic, so
 times add up: `time = operations / (peak × share) + bytes / (bandwidth × share) + gap`.
-On the published tables below, that sum with shares of 1 errs by 20 % in the mean, the
-larger of the two (the roofline proper) by 36 to 46 %.
+On the published tables below, that sum with shares of 1 errs by 15 % in the mean, the
+larger of the two (the roofline proper) by 22 to 24 %.
 """
 
 from __future__ import annotations
@@ -41,18 +41,19 @@ class Efficiency:
     loose: float
 
 
-# Fitted (least absolute relative errors, shares of at most 1, drawn towards 0.7) to 356 rows of
-# timm's inference tables in half precision: RTX 3090 (torch 2.4, eager, channels first) and RTX
-# 4090 (torch 2.9). docs/gpu-throughput.md has the errors, and those on a card left out.
+# Fitted by benchmarks/gpu_throughput.py (least absolute relative errors, shares of at most 1,
+# drawn towards 0.7) to 356 rows of timm's inference tables in mixed precision, eager, channels
+# first: RTX 3090 (torch 2.4) and RTX 4090 (torch 2.9). docs/gpu-throughput.md has the errors, and
+# those on a card left out.
 GPU = Efficiency(
-    source=f"fitted to the inference tables of RTX 3090 and RTX 4090 in half precision, {TIMM}",
+    source=f"fitted to the inference tables of RTX 3090 and RTX 4090 in mixed precision, {TIMM}",
     shares={
-        "conv": Share(0.97, 0.67), "pointwise_conv": Share(0.89, 0.86),
-        "grouped_conv": Share(0.72, 0.57), "depthwise_conv": Share(0.69, 0.69),
-        "linear": Share(1.0, 0.89), "matmul": Share(0.68, 0.60), "attention": Share(0.91, 0.95),
-        "batch_norm": Share(None, 1.0), "norm": Share(None, 0.56), "softmax": Share(None, 0.66),
-        "pointwise": Share(None, 0.86), "reduction": Share(None, 0.68),
-        "movement": Share(None, 0.67), "other": Share(None, 0.90),
+        "conv": Share(0.90, 0.61), "pointwise_conv": Share(0.86, 0.82),
+        "grouped_conv": Share(0.67, 0.57), "depthwise_conv": Share(0.69, 0.63),
+        "linear": Share(1.0, 1.0), "matmul": Share(0.70, 0.67), "attention": Share(1.0, 1.0),
+        "batch_norm": Share(None, 0.90), "norm": Share(None, 1.0), "softmax": Share(None, 0.75),
+        "pointwise": Share(None, 1.0), "reduction": Share(None, 0.73),
+        "movement": Share(None, 1.0), "other": Share(None, 0.70),
     },
     gap=2.0e-6,
     # 5 to 25 µs from Python to a launched kernel, 1 to 3 µs for the launch alone:

@@ -26,8 +26,9 @@ HOST = 0.3  # the share of a latency from which on the host is what one waits fo
 # The names that people give to dtypes, and what tensor cores do with float32.
 DTYPES = {
     "fp64": "float64", "fp32": "float32", "tf32": "tfloat32", "fp16": "float16",
-    "half": "float16", "amp": "float16", "bf16": "bfloat16", "fp8": "float8", "fp4": "float4",
+    "half": "float16", "bf16": "bfloat16", "fp8": "float8", "fp4": "float4",
 }  # fmt: skip
+MIXED = {"amp": "float16", "amp-bf16": "bfloat16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,11 +121,22 @@ def predict(graph: Graph, device: Device, runtime: str = "eager", dtype: str = "
     )  # fmt: skip
 
 
-def named(dtype: str) -> tuple[str, str]:
-    """What a dtype that a user names stores tensors in, and what it computes in where that
-    differs: ("", "tfloat32") for tf32."""
+@dataclass(frozen=True)
+class Precision:
+    """What a dtype that a user names means: what tensors are stored in ("": as in the model),
+    what float32 is multiplied in where that differs, the type of automatic mixed precision."""
+
+    stored: str = ""
+    computed: str = ""
+    mixed: str = ""
+
+
+def precision(dtype: str) -> Precision:
+    """Of `tf32`, `amp`, `fp16` and their like, or of a dtype itself."""
     name = DTYPES.get(dtype.lower(), dtype)
-    return ("", name) if name in MATRIX else (name, "")
+    if name in MATRIX:
+        return Precision(computed=name)
+    return Precision(mixed=MIXED[name]) if name in MIXED else Precision(name)
 
 
 def _free(group: Group) -> bool:

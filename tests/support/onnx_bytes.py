@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Iterable
 
 FLOAT, INT64 = 1, 7
@@ -43,6 +44,14 @@ def integer(name: str, value: int) -> bytes:
 
 def integers(name: str, *values: int) -> bytes:
     return field(1, name) + b"".join(field(8, v) for v in values) + field(20, 7)
+
+
+def text(name: str, value: str) -> bytes:
+    return field(1, name) + field(4, value) + field(20, 3)
+
+
+def real(name: str, value: float) -> bytes:
+    return field(1, name) + varint(2 << 3 | 5) + struct.pack("<f", value) + field(20, 1)
 
 
 def subgraph(name: str, graph: bytes) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flopwise.counts import Counts, dots
-from flopwise.dims import Dim, floordiv, prod
+from flopwise.dims import Dim, floordiv, maximum, prod
 from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape
 from flopwise.ops import op, rule
@@ -25,7 +25,7 @@ from flopwise.ops.pointwise import per_element
 def cached_attention(
     b: Dim, q: Dim, s: Dim, p: Dim = 0, k: Any = None, h: Any = None, d: Any = None, v: Any = None,
     e: Any = None, j: Any = None, heads: Any = None, kv_heads: Any = None, mask: int = 0,
-    scaled: int = 1, softcap: Any = 0, sink: int = 0, total: Any = None,
+    scaled: int = 1, softcap: Any = 0, sink: int = 0, inputs: Any = (), shared: Any = False,
 ) -> Counts:  # fmt: skip
     """softmax(Q Kᵀ / √d + mask) V over the p tokens that were kept and the s new ones.
 
@@ -33,18 +33,20 @@ def cached_attention(
     queries, `kv_heads` of keys). `causal` and `window` state which scores are known to be
     void; the count is that of the full rectangle all the same.
     """
-    sizes = cached_axes(s, p, h, d, v, e, j, heads, kv_heads, None, total)
-    keys = sizes["k"] if k is None or total is not None else k
+    sizes = cached_axes(s, p, h, d, v, e, j, heads, kv_heads)
+    total = attended(inputs, p, s, shared)
+    keys = total if total is not None else sizes["k"] if k is None else k
     return attend(b * sizes["h"], q, keys, sizes["d"], sizes["v"], mask, scaled, softcap, sink)
 
 
 @rule("axes", "cached_attention")
 def cached_axes(
     s: Dim, p: Dim = 0, h: Any = None, d: Any = None, v: Any = None, e: Any = None, j: Any = None,
-    heads: Any = None, kv_heads: Any = None, g: Any = None, total: Any = None,
+    heads: Any = None, kv_heads: Any = None, inputs: Any = (), shared: Any = False,
 ) -> dict[str, Any]:  # fmt: skip
-    """`total` is the number of tokens where a cache of fixed length holds fewer."""
-    k = p + s if total is None else total
+    """The new cache has room for all tokens, kept and new; a `shared` buffer is the old one."""
+    total = None if shared else attended(inputs, p, s, shared)
+    k = p if shared else p + s if total is None else maximum(p, total)
     if e is None:
         return {"h": h, "d": d, "v": v, "k": k, "o": h * v}
     if not heads:
@@ -53,6 +55,17 @@ def cached_axes(
     if j is not None:
         d, v = _width(e, heads), _width(j, kv_heads)
     return {"h": heads, "g": kv_heads, "d": d, "v": v, "o": heads * v, "k": k}
+
+
+def attended(inputs: tuple[Any, ...], p: Dim, s: Dim, shared: Any) -> Any:
+    """How many tokens there are in all, where a cache of fixed length may have room for more:
+    the seventh operand says it, or with a `shared` buffer how many were kept. None: p + s."""
+    operand = inputs[6] if len(inputs) > 6 else None
+    value = None if operand is None else operand.value
+    number = None if value is None else value.ravel()[0]
+    if shared:
+        return p if number is None else number + s
+    return number
 
 
 def _width(size: Dim, heads: Dim) -> Dim:

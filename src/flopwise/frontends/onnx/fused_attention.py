@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from typing import Any
 
 from flopwise.frontends.onnx.fused import IN_OUT, microsoft
 from flopwise.frontends.onnx.native import Native
@@ -56,24 +55,25 @@ def multi_head_attention(n: Native) -> None:
     and values do."""
     q, k, v = projected(n)
     mask = n.input(5) if n.input(5) is not None else n.input(4)
-    emit_attention(n, q, k, v, mask, n.input(6), n.input(7), heads=n.integer("num_heads"))
+    emit_attention(n, q, k, v, mask, 6)
 
 
 @microsoft("DecoderMaskedMultiHeadAttention")
 def decoder_attention(n: Native) -> None:
-    """The same with other places: mask, bias of scores, two caches, and the bias as eleventh."""
-    q, k, v = projected(n, bias=10)
+    """The same with other places: mask, bias of scores, two caches, and the bias as eleventh;
+    what is packed lies side by side."""
+    q, k, v = projected(n, bias=10, axis=-1)
     mask = n.input(4) if n.input(4) is not None else n.input(3)
-    emit_attention(n, q, k, v, mask, n.input(5), n.input(6), heads=n.integer("num_heads"))
+    emit_attention(n, q, k, v, mask, 5)
 
 
-def projected(n: Native, bias: int = 3) -> tuple[Tensor, Tensor, Tensor]:
+def projected(n: Native, bias: int = 3, axis: int = 3) -> tuple[Tensor, Tensor, Tensor]:
     """Queries, keys and values, each with its part of the bias added."""
     q, k, v, offset = n.given(0), n.input(1), n.input(2), n.input(bias)
     if k is None:
-        q, k, v = unpacked(n, q, 3)
+        q, k, v = unpacked(n, q, 3, axis)
     elif v is None:
-        k, v = unpacked(n, k, 2)
+        k, v = unpacked(n, k, 2, axis)
     if offset is None:
         return q, k, v
     places = n.parts("split", offset, part="bias", results=3, axis=0, ratio=None)
@@ -83,19 +83,27 @@ def projected(n: Native, bias: int = 3) -> tuple[Tensor, Tensor, Tensor]:
     )  # fmt: skip
 
 
-def unpacked(n: Native, tensor: Tensor, count: int) -> list[Tensor]:
-    """[b, s, heads, count, d] to so many of [b, s, heads d]."""
-    parts = n.parts("split", tensor, part="unpack", results=count, axis=3)
+def unpacked(n: Native, tensor: Tensor, count: int, axis: int) -> list[Tensor]:
+    """[b, s, heads, count, d] to so many of [b, s, heads d]; or parts of the last axis."""
+    parts = n.parts("split", tensor, part="unpack", results=count, axis=axis)
+    if axis == -1:
+        return parts
     return [
         n.emit("flatten", t, part=f"unpack.{i}", axis=2, end_axis=4) for i, t in enumerate(parts)
     ]
 
 
 def emit_attention(
-    n: Native, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, past: Tensor | None,
-    past_value: Tensor | None, **attrs: Any,
-) -> None:  # fmt: skip
-    n.emit("cached_attention", q, k, v, mask, past, past_value, **attrs)
+    n: Native, q: Tensor, k: Tensor, v: Tensor, mask: Tensor | None, past: int
+) -> None:
+    """Attention whose caches, and how many tokens these hold, are operands from a place on."""
+    shared, cache = n.integer("past_present_share_buffer"), n.input(past)
+    cached = shared and cache is not None
+    n.emit(
+        "cached_attention", q, k, v, mask, cache, n.input(past + 1),
+        n.input(past + 2) if cached else None, heads=n.integer("num_heads"),
+        shared=True if cached else None,
+    )  # fmt: skip
 
 
 @microsoft("GroupQueryAttention", "SparseAttention")
@@ -113,8 +121,9 @@ def group_query_attention(n: Native) -> None:
         q = rotate(n, q, heads, cos, "query")
         k = rotate(n, k, groups, cos, "key")
     mask, sink = (n.input(10), n.input(11)) if dense else (None, None)
-    emit_attention(
-        n, q, k, v, mask, n.input(3), n.input(4), heads=heads, kv_heads=groups,
+    n.emit(
+        "cached_attention", q, k, v, mask, n.input(3), n.input(4), n.input(6 if dense else 7),
+        heads=heads, kv_heads=groups,
         softcap=n.real("softcap") or None,
         sink=1 if sink is not None or n.integer("smooth_softmax") > 0 else None,
     )  # fmt: skip
@@ -165,9 +174,12 @@ def moe(n: Native) -> None:
 def quantized_moe(n: Native) -> None:
     """The same with weights of few bits, each beside its scales."""
     bits = n.integer("expert_weight_bits", 4)
-    sides = [(n.input(i), n.input(i + 2)) for i in (2, 5, 8)]
-    first, second, third = ((unpacked_bits(w, bits), b) for w, b in sides)
-    mixture(n, first, second, third)
+    sides = []
+    for i, place in enumerate((2, 5, 8), 1):
+        own = n.integer(f"fc{i}_expert_weight_bits")
+        weight = unpacked_bits(n.input(place), own if own > 0 else bits)
+        sides.append((weight, n.input(place + 2)))
+    mixture(n, *sides)
 
 
 def unpacked_bits(tensor: Tensor | None, bits: int) -> Tensor | None:

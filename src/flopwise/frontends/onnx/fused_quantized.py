@@ -179,10 +179,11 @@ def quantized_pool(n: Native) -> None:
     last = bool(n.integer("channels_last"))
     x = floated(n, 0, "x")
     if n.op == "QLinearGlobalAveragePool":
-        attrs: dict[str, Any] = {"pattern": "n *x c -> n *_ c" if last else None}
-        y = n.emit("global_avg_pool", x, part="pool", **attrs)
+        x = n.emit("transpose", x, part="first", pattern="n *x c -> n c *x") if last else x
+        y = n.emit("global_avg_pool", x, part="pool")
+        y = n.emit("transpose", y, part="last", pattern="n c *x -> n *x c") if last else y
     else:
-        attrs = {
+        attrs: dict[str, Any] = {
             "pattern": "n *x c -> n *y c" if last else None, "k": n.integers("kernel_shape"),
             "stride": n.integers("strides") or 1, "pad": padding(n),
             "ceil": bool(n.integer("ceil_mode")),

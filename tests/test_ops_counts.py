@@ -276,3 +276,9 @@ def test_grouped_matmul_is_one_product_per_row() -> None:
     t = symbol("t")
     rows = ops.count(single("grouped_matmul", (t, 64), (8, 64, 32)))
     assert rows.mac == ops.count(single("matmul", (t, 64), (64, 32))).mac
+
+
+def test_grouped_matmul_reads_no_more_matrices_than_rows() -> None:
+    few, many = (single("grouped_matmul", (t, 64), (8, 64, 32)) for t in (2, 100))
+    assert ops.count(few).read == 4 * (2 * 64 + 2 * 64 * 32)
+    assert ops.count(many).read == 4 * (100 * 64 + 8 * 64 * 32)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from flopwise.counts import Counts, dots
-from flopwise.dims import Dim, prod
+from flopwise.dims import Dim, floordiv, minimum, prod
 from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape
 from flopwise.ops import op, rule
@@ -108,6 +108,16 @@ def grouped_matmul(r: Shape, k: Dim, n: Dim, bias: int) -> Counts:
 @rule("axes", "grouped_matmul")
 def grouped_axes(n: Dim, e: Dim) -> dict[str, Any]:
     return {"n": n, "e": e}
+
+
+@rule("traffic", "grouped_matmul")
+def grouped_traffic(
+    inputs: tuple[Any, ...], outputs: tuple[Any, ...], r: Shape, e: Dim
+) -> tuple[Dim, Dim]:
+    """At most one matrix for each row is read, however many experts there are."""
+    met = minimum(prod(r), e)
+    stacks = sum(floordiv(t.bytes * met, e) for t in inputs[1:] if t is not None)
+    return inputs[0].bytes + stacks, outputs[0].bytes
 
 
 @op("combine_experts", "*b r n -> *b t n")

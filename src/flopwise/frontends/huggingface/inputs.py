@@ -45,9 +45,10 @@ def call_of(
 def _needed(call: Call, known: list[str]) -> Iterator[str]:
     """The inputs that the task has, in an order in which they can be made."""
     beside = [name for name, part in PARTS.items() if name in known and call.has(part)]
+    beside = [name for name in beside if name == call.main or not _left_out(call, name)]
     if call.main == "input_ids" or "input_ids" not in known:
         for name in beside:
-            yield from (n for n in (name, *seen.BESIDE.get(name, ())) if n in known)
+            yield from (n for n in (name, *seen.beside(call, name)) if n in known)
     if call.main in known:
         yield call.main
     elif "input_ids" not in known:
@@ -62,6 +63,16 @@ def _needed(call: Call, known: list[str]) -> Iterator[str]:
     yield from (n for n in seen.KINDS if n in known and seen.marked(call))
 
 
+def _left_out(call: Call, name: str) -> bool:
+    """Sound that a language model may be given, of a length that nobody states."""
+    if name != "input_features" or name in call.arguments or call.main != "input_ids":
+        return False
+    if hasattr(call.model, "get_audio_features") and _spectrogram(call):
+        return False
+    call.notes.append("counted without sound: its length is not in the config")
+    return True
+
+
 def _make(call: Call, name: str) -> torch.Tensor:
     if name not in MAKERS:
         raise UnknownSize(
@@ -69,11 +80,6 @@ def _make(call: Call, name: str) -> torch.Tensor:
             f"give it, as in --input {name}=1x3x224x224"
         )
     return MAKERS[name](call)
-
-
-def _tokens(call: Call) -> torch.Tensor:
-    """The prompt, after the places of what the model sees or hears besides."""
-    return seen.tokens(call)
 
 
 def _first_step(call: Call) -> torch.Tensor:
@@ -87,24 +93,21 @@ def _first_step(call: Call) -> torch.Tensor:
     return call.tokens(1)
 
 
-def _image(call: Call) -> torch.Tensor:
-    """One image, or as many frames as the model is made for, or patches of an image."""
-    if seen.takes_patches(call):
-        return seen.patches(call)
-    frames = first(call.config, "num_frames") if call.main == "pixel_values" else None
-    before = (frames,) if isinstance(frames, int) else seen.before(call)
-    return call.empty(call.sizes.batch, *before, call.sizes.channels, *call.sizes.image)
-
-
 def _features(call: Call) -> torch.Tensor:
     """Frames of a spectrogram, as many as the model is made for."""
-    mels, positions = first(call.config, "num_mel_bins"), first(call.config, "max_source_positions")
-    if mels is None or positions is None:
+    found = _spectrogram(call)
+    if found is None:
         raise UnknownSize(
             "the length of the sound is not in the config: give what the feature extractor "
             "makes, as in --input input_features=1x80x3000"
         )
-    return call.empty(call.sizes.batch, mels, 2 * positions)
+    return call.empty(call.sizes.batch, *found)
+
+
+def _spectrogram(call: Call) -> tuple[int, int] | None:
+    """Bins and frames, where an encoder halves the frames and then has so many positions."""
+    mels, positions = first(call.config, "num_mel_bins"), first(call.config, "max_source_positions")
+    return None if mels is None or positions is None else (mels, 2 * positions)
 
 
 def _sound(call: Call) -> torch.Tensor:
@@ -125,9 +128,9 @@ def _heard(call: Call) -> torch.Tensor:
 
 
 MAKERS: dict[str, Callable[[Call], torch.Tensor]] = {
-    "input_ids": _tokens,
+    "input_ids": seen.tokens,
     "decoder_input_ids": _first_step,
-    "pixel_values": _image,
+    "pixel_values": seen.image,
     "image_grid_thw": seen.grid,
     "image_sizes": seen.image_sizes,
     "input_features": _features,

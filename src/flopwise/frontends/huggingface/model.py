@@ -26,7 +26,7 @@ def graph(source: Any, request: Request) -> Graph:
     model, notes = model_of(config, data)
     call = call_of(model, config, request, preprocessor(source))
     traced = module.graph(model, replace(request, inputs={}, arguments=call.arguments))
-    return finished(traced, model, data, (*notes, *call.notes))
+    return finished(traced, model, config.to_dict(), (*notes, *call.notes))
 
 
 def finished(traced: Graph, model: Any, data: Mapping[str, Any], notes: tuple[str, ...]) -> Graph:

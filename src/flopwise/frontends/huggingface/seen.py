@@ -16,18 +16,14 @@ from flopwise.frontends import Request
 from flopwise.frontends.huggingface.call import WHOLE, Call
 from flopwise.frontends.huggingface.sizes import first
 
-# What goes with an image or a sound, where a model asks for it.
-BESIDE = {
-    "pixel_values": ("image_grid_thw", "image_sizes"),
-    "input_features": ("feature_attention_mask", "input_features_mask"),
-}
 KINDS = ("mm_token_type_ids",)
 # The names of a place in a config, the method that fills it, and the input it takes.
 PLACES = (
     (("image_token_id", "image_token_index"), "get_image_features", "pixel_values"),
     (("audio_token_id", "audio_token_index"), "get_audio_features", "input_features"),
 )
-SEVERAL = ("idefics2", "idefics3", "smolvlm")  # take several images per sample
+# These take several images per sample, and look which of them are empty.
+SEVERAL = ("idefics2", "idefics3", "smolvlm")
 
 
 class Features(torch.nn.Module):
@@ -88,9 +84,24 @@ def kinds(call: Call) -> torch.Tensor:
     return (ids == mark).to(torch.int32) if mark is not None else torch.zeros_like(ids)
 
 
-def before(call: Call) -> tuple[int, ...]:
-    """Axes between the batch and the channels of an image."""
-    return (1,) if call.config.model_type in SEVERAL else ()
+def image(call: Call) -> torch.Tensor:
+    """One image per sample, or as many frames as the model is made for."""
+    if takes_patches(call):
+        return patches(call)
+    frames = first(call.config, "num_frames") if call.main == "pixel_values" else None
+    several = call.config.model_type in SEVERAL
+    between = (frames,) if isinstance(frames, int) else (1,) if several else ()
+    pixels = (call.sizes.batch, *between, call.sizes.channels, *call.sizes.image)
+    return torch.ones(pixels, dtype=call.model.dtype) if several else call.empty(*pixels)
+
+
+def beside(call: Call, name: str) -> tuple[str, ...]:
+    """What goes with an image or a sound, where a model asks for it."""
+    if name == "pixel_values":
+        vision = getattr(call.config, "vision_config", None)
+        asks = getattr(vision, "model_type", "") == "pixtral"
+        return ("image_grid_thw", *(("image_sizes",) if asks else ()))
+    return ("feature_attention_mask", "input_features_mask")
 
 
 def takes_patches(call: Call) -> bool:

@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import importlib.util
 
-import torch
-
 SCHEMAS = {
     "nms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
     "qnms": "(Tensor dets, Tensor scores, float iou_threshold) -> Tensor",
@@ -47,8 +45,10 @@ SCHEMAS = {
 
 def available() -> bool:
     """Whether torchvision is installed, with its operators defined."""
-    if importlib.util.find_spec("torchvision") is None:
+    if importlib.util.find_spec("torch") is None or importlib.util.find_spec("torchvision") is None:
         return False
+    import torch
+
     for name, schema in SCHEMAS.items():
         if not hasattr(torch.ops.torchvision, name):
             torch.library.define(f"torchvision::{name}", schema)

@@ -12,8 +12,13 @@ from support.onnx_contrib import EXAMPLES, Example
 
 TYPES = {
     "tensor(float)": "float32", "tensor(uint8)": "uint8", "tensor(int8)": "int8",
-    "tensor(int32)": "int32", "tensor(int64)": "int64", "tensor(bool)": "bool",
+    "tensor(int16)": "int16", "tensor(int32)": "int32", "tensor(int64)": "int64",
+    "tensor(bool)": "bool", "tensor(string)": "object",
 }  # fmt: skip
+
+
+# Of types that numpy has none of, or bound to buffers that are given and taken.
+UNRUN = ("GemmaRotaryEmbedding", "ZipMap", "CastMap", "DictVectorizer", "SparseAttention")
 
 
 def name(example: Example) -> str:
@@ -27,7 +32,7 @@ def test_macs_and_shapes(example: Example, tmp_path: Path) -> None:
     profile = api.count(path)
     assert profile.coverage == 1.0, profile.not_counted()
     assert profile.total().mac == example.macs
-    assert [t.shape for t in profile.graph.outputs] == example.shapes
+    assert [tuple(map(str, t.sizes)) for t in profile.graph.outputs] == example.shapes
 
 
 @pytest.mark.parametrize("example", EXAMPLES, ids=name)
@@ -36,19 +41,19 @@ def test_onnxruntime_gives_outputs_of_these_shapes(example: Example) -> None:
     ort = pytest.importorskip("onnxruntime")
     options = ort.SessionOptions()
     options.log_severity_level = 4
-    if example.op == "GemmaRotaryEmbedding":
-        pytest.skip("of half floats alone")
+    if example.op in UNRUN or not all(a.isdigit() for s in example.shapes for a in s):
+        pytest.skip("cannot be fed from here, or is of a size that is data")
     from onnxruntime.capi.onnxruntime_pybind11_state import NotImplemented as NoKernel
 
     try:
         session = ort.InferenceSession(example.data, options, providers=["CPUExecutionProvider"])
     except NoKernel:
         pytest.skip("this build of onnxruntime has no CPU kernel for it")
-    given = {i.name: numpy.ones(i.shape, TYPES[i.type]) for i in session.get_inputs()}
+    given = {i.name: numpy.zeros(i.shape, TYPES[i.type]) for i in session.get_inputs()}
     try:
         results = session.run(None, given)
     except Exception as error:
         if "not implemented for CPU" in str(error):
             pytest.skip("this build of onnxruntime has no CPU kernel for it")
         raise
-    assert [y.shape for y in results] == example.shapes
+    assert [tuple(map(str, y.shape)) for y in results] == example.shapes

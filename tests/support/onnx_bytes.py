@@ -54,6 +54,15 @@ def real(name: str, value: float) -> bytes:
     return field(1, name) + varint(2 << 3 | 5) + struct.pack("<f", value) + field(20, 1)
 
 
+def reals(name: str, *values: float) -> bytes:
+    data = struct.pack(f"<{len(values)}f", *values)
+    return field(1, name) + field(7, data) + field(20, 6)
+
+
+def texts(name: str, *values: str) -> bytes:
+    return field(1, name) + b"".join(field(9, v) for v in values) + field(20, 8)
+
+
 def subgraph(name: str, graph: bytes) -> bytes:
     return field(1, name) + field(6, graph) + field(20, 5)
 

@@ -9,10 +9,11 @@ from __future__ import annotations
 import struct
 from dataclasses import dataclass
 
-from .onnx_bytes import field, integer, integers, model, real, text
+from .onnx_bytes import field, integer, integers, model, real, reals, text, texts
 
 DTYPES = {
-    "f": (1, 4), "u8": (2, 1), "i8": (3, 1), "i32": (6, 4), "i64": (7, 8), "b": (9, 1),
+    "f": (1, 4), "u8": (2, 1), "i8": (3, 1), "i16": (5, 2), "i32": (6, 4), "i64": (7, 8),
+    "s": (8, 0), "b": (9, 1),
 }  # fmt: skip
 
 
@@ -26,6 +27,7 @@ class Example:
     macs: int = 0
     attributes: tuple[bytes, ...] = ()
     domain: str = "com.microsoft"
+    version: int = 1
 
     @property
     def data(self) -> bytes:
@@ -47,12 +49,14 @@ class Example:
         graph = field(1, body) + field(2, self.op) + graph
         for name, dtype, *_ in results:
             graph += told(12, name, dtype, None)
-        return model(graph, field(8, field(1, self.domain) + field(2, 1)))
+        if not self.domain:
+            return model(graph)
+        return model(graph, field(8, field(1, self.domain) + field(2, self.version)))
 
     @property
-    def shapes(self) -> list[tuple[int, ...]]:
-        """What the outputs measure."""
-        return [tuple(map(int, part.split()[2:])) for part in self.outputs.split(",")]
+    def shapes(self) -> list[tuple[str, ...]]:
+        """What the outputs measure; a name stands for a size that is data."""
+        return [tuple(part.split()[2:]) for part in self.outputs.split(",")]
 
 
 def held(name: str, dtype: str, sizes: list[int], number: int) -> bytes:
@@ -68,6 +72,9 @@ def held(name: str, dtype: str, sizes: list[int], number: int) -> bytes:
 
 def told(number: int, name: str, dtype: str, sizes: list[int] | None) -> bytes:
     """An input with its shape, or an output without."""
+    if dtype == "map":  # of words to floats
+        kind = field(5, field(1, 8) + field(2, field(1, field(1, 1))))
+        return field(number, field(1, name) + field(2, kind))
     kind = field(1, DTYPES[dtype][0])
     if sizes is not None:
         kind += field(2, b"".join(field(1, field(1, s)) for s in sizes))
@@ -231,4 +238,122 @@ MOVEMENT = (
     Example("Range", "a! i64, b! i64, c! i64", "y i64 0"),
 )  # fmt: skip
 
-EXAMPLES = (*CONVOLUTIONS, *PRODUCTS, *ATTENTION, *NORMS, *QUANTIZED, *MOVEMENT)
+OTHERS = (
+    Example("ComplexMul", "a f 2 4 2, b f 2 4 2", "y f 2 4 2"),
+    Example("ComplexMulConj", "a f 2 4 2, b f 2 4 2", "y f 2 4 2"),
+    Example("ScaledSiLU", "x f 2 4", "y f 2 4"),
+    Example("GemmFloat8", "a f 3 4, b! f 5 4", "y f 3 5", 60, (integer("transB", 1),)),
+    Example("BitmaskBiasDropout", "x f 2 4, b! f 4, r f 2 4", "y f 2 4"),
+    Example("DecoderMaskedSelfAttention", "x f 1 1 8, w! f 8 24, b! f 24, -, p f 2 1 2 9 4, -, "
+            "n!3 i32 1", "y f 1 1 8, p2 f 2 1 2 9 4", 8 * 24 + attended(1, 4),
+            (HEADS, integer("past_present_share_buffer", 1))),
+    Example("SparseAttention", "q f 1 1 64, k f 1 1 16, v f 1 1 16, pk f 1 1 8 16, pv f 1 1 8 16, "
+            "r!0 i32 1 5, c!0 i32 1 8, t!4 i32, l!4 i32 1",
+            "y f 1 1 64, k2 f 1 1 8 16, v2 f 1 1 8 16", attended(1, 4, 64),
+            (integer("num_heads", 4), integer("kv_num_heads", 1),
+             integer("sparse_block_size", 16))),
+    Example("LinearAttention", "q f 1 3 8, k f 1 3 8, v f 1 3 8, -, d f 1 3 8, b f 1 3 2",
+            "y f 1 3 8, s f 1 2 4 4", 3 * 3 * 2 * 4 * 4,
+            (integer("q_num_heads", 2), integer("kv_num_heads", 2))),
+    Example("Pad", "x f 2 3, p! i64 4", "y f 4 5"),
+    Example("Unique", "x f 6", "y f y_count, i i64 6, c i64 y_count"),
+    Example("MaxpoolWithMask", "x f 1 2 4 4, m i32 1 2 4 4", "y f 1 2 2 2", 0,
+            (integers("kernel_shape", 2, 2), integers("strides", 2, 2))),
+    Example("MatMulInteger16", "a i16 3 4, b i16 4 5", "y i32 3 5", 60),
+    Example("QLinearReduceMean", "x u8 2 3, s! f, z! u8, ys! f, yz! u8", "y u8 2 1", 0,
+            (integers("axes", 1), integer("keepdims", 1))),
+    Example("DynamicQuantizeLSTM", "x f 5 1 3, w! u8 1 3 16, r! u8 1 4 16, b! f 1 32, -, -, -, -, "
+            "ws! f 1, wz! u8 1, rs! f 1, rz! u8 1", "y f 5 1 1 4, h f 1 1 4, c f 1 1 4",
+            5 * 16 * (3 + 4), (integer("hidden_size", 4),)),
+)  # fmt: skip
+
+
+def blocked(op: str, operands: str, outputs: str, macs: int, *attributes: bytes) -> Example:
+    return Example(op, operands, outputs, macs, attributes, "com.microsoft.nchwc")
+
+
+BLOCKED = (
+    blocked("Conv", "x f 1 16 8 8, w! f 32 16 3 3, b! f 32, z f 1 32 6 6", "y f 1 32 6 6",
+            32 * 36 * 144, integers("kernel_shape", 3, 3), text("activation", "Relu")),
+    blocked("Conv", "x f 1 16 8 8, w! f 16 1 3 3", "y f 1 16 6 6", 16 * 36 * 9,
+            integers("kernel_shape", 3, 3), integer("group", 16)),
+    blocked("Conv", "x f 1 16 8 8, w! f 16 1 1 1, b! f 16", "y f 1 16 8 8", 0,
+            integers("kernel_shape", 1, 1), integer("group", 16)),
+    blocked("MaxPool", "x f 1 16 8 8", "y f 1 16 4 4", 0, integers("kernel_shape", 2, 2),
+            integers("strides", 2, 2)),
+    blocked("AveragePool", "x f 1 16 8 8", "y f 1 16 4 4", 0, integers("kernel_shape", 2, 2),
+            integers("strides", 2, 2)),
+    blocked("GlobalAveragePool", "x f 1 16 8 8", "y f 1 16 1 1", 0),
+    blocked("GlobalMaxPool", "x f 1 16 8 8", "y f 1 16 1 1", 0),
+    blocked("Upsample", "x f 1 16 4 4", "y f 1 16 8 8", 0, integers("scales", 1, 1, 2, 2)),
+    blocked("ReorderInput", "x f 1 16 4 4", "y f 1 16 4 4", 0),
+    blocked("ReorderOutput", "x f 1 16 4 4", "y f 1 16 4 4", 0, integer("channels", 16)),
+)  # fmt: skip
+
+
+def classical(op: str, operands: str, outputs: str, macs: int, *attributes: bytes) -> Example:
+    return Example(op, operands, outputs, macs, attributes, "ai.onnx.ml", 3)
+
+
+def tree(weights: str) -> tuple[bytes, ...]:
+    """One split, two leaves."""
+    leaves = {f"{weights}_treeids": (0, 0), f"{weights}_nodeids": (1, 2), f"{weights}_ids": (0, 1)}
+    return (
+        integers("nodes_treeids", 0, 0, 0), integers("nodes_nodeids", 0, 1, 2),
+        integers("nodes_featureids", 0, 0, 0), reals("nodes_values", 0.5, 0.0, 0.0),
+        texts("nodes_modes", "BRANCH_LEQ", "LEAF", "LEAF"), integers("nodes_truenodeids", 1, 0, 0),
+        integers("nodes_falsenodeids", 2, 0, 0), reals(f"{weights}_weights", 1.0, 2.0),
+        *(integers(name, *values) for name, values in leaves.items()),
+    )  # fmt: skip
+
+
+LABELS = integers("classlabels_ints", 0, 1, 2)
+VECTORS = reals("support_vectors", *[1.0] * 15)
+CLASSICAL = (
+    classical("ZipMap", "x f 4 3", "y f 4 3", 0, integers("classlabels_int64s", 0, 1, 2)),
+    classical("Imputer", "x f 2 3", "y f 2 3", 0, reals("imputed_value_floats", 1.0)),
+    classical("CategoryMapper", "x i64 2 3", "y s 2 3", 0, texts("cats_strings", "a", "b"),
+              integers("cats_int64s", 0, 1)),
+    classical("CastMap", "x map", "y f x_length", 0),
+    classical("DictVectorizer", "x map", "y f 1 3", 0, texts("string_vocabulary", "a", "b", "c")),
+    classical("FeatureVectorizer", "a f 2 3, b f 2 4", "y f 2 7", 0,
+              integers("inputdimensions", 3, 4)),
+    classical("OneHotEncoder", "x i64 2 3", "y f 2 3 4", 0, integers("cats_int64s", 0, 1, 2, 3)),
+    classical("Scaler", "x f 2 3", "y f 2 3", 0, reals("offset", 1, 1, 1), reals("scale", 1, 1, 1)),
+    classical("Normalizer", "x f 2 3", "y f 2 3", 0, text("norm", "L1")),
+    classical("Normalizer", "x f 2 3", "y f 2 3", 0, text("norm", "L2")),
+    classical("Normalizer", "x f 2 3", "y f 2 3", 0, text("norm", "MAX")),
+    classical("LinearRegressor", "x f 4 3", "y f 4 2", 4 * 2 * 3, integer("targets", 2),
+              reals("coefficients", *[1.0] * 6), reals("intercepts", 1, 1)),
+    classical("LinearClassifier", "x f 4 3", "y i64 4, z f 4 3", 4 * 3 * 3, LABELS,
+              reals("coefficients", *[1.0] * 9), reals("intercepts", 1, 1, 1),
+              text("post_transform", "SOFTMAX")),
+    classical("SVMRegressor", "x f 4 3", "y f 4 1", 4 * 5 * 3 + 4 * 5, integer("n_supports", 5),
+              VECTORS, reals("coefficients", *[1.0] * 5), reals("rho", 1),
+              text("kernel_type", "LINEAR"), reals("kernel_params", 1, 0, 3)),
+    classical("SVMClassifier", "x f 4 3", "y i64 4, z f 4 3", 4 * 5 * 3 + 4 * 2 * 5, LABELS,
+              integers("vectors_per_class", 2, 2, 1), VECTORS, reals("rho", 1, 1, 1),
+              reals("coefficients", *[1.0] * 10), text("kernel_type", "LINEAR"),
+              reals("kernel_params", 1, 0, 3)),
+    classical("TreeEnsembleRegressor", "x f 4 3", "y f 4 2", 0, integer("n_targets", 2),
+              *tree("target")),
+    classical("TreeEnsembleClassifier", "x f 4 3", "y i64 4, z f 4 2", 0,
+              integers("classlabels_int64s", 0, 1), *tree("class")),
+)  # fmt: skip
+
+
+def standard(op: str, operands: str, outputs: str, *attributes: bytes) -> Example:
+    return Example(op, operands, outputs, 0, attributes, "")
+
+
+STANDARD = (
+    standard("GlobalLpPool", "x f 1 2 4 4", "y f 1 2 1 1"),
+    standard("RandomNormalLike", "x f 2 3", "y f 2 3"),
+    standard("Multinomial", "x f 2 3", "y i32 2 5", integer("sample_size", 5)),
+    standard("MaxRoiPool", "x f 1 2 8 8, r f 3 5", "y f 3 2 2 2", integers("pooled_shape", 2, 2)),
+)  # fmt: skip
+
+EXAMPLES = (
+    *CONVOLUTIONS, *PRODUCTS, *ATTENTION, *NORMS, *QUANTIZED, *MOVEMENT, *OTHERS, *BLOCKED,
+    *CLASSICAL, *STANDARD,
+)  # fmt: skip

@@ -52,7 +52,7 @@ def fused_conv(n: Native) -> None:
         finish(n, n.emit("conv", *n.inputs[:3], part="conv", **attrs), steps)
 
 
-@microsoft("FusedMatMul", "TransposeMatMul", "FusedMatMulActivation", "SparseToDenseMatMul")
+@microsoft("FusedMatMul", "TransposeMatMul", "FusedMatMulActivation")
 def fused_matmul(n: Native) -> None:
     """alpha A B, either transposed; or with its first axis last of the batch axes."""
     sides = [turned(n, n.given(0), "A"), turned(n, n.given(1), "B")]
@@ -160,16 +160,6 @@ def skip_layer_norm(n: Native) -> None:
 def skip_rms_norm(n: Native) -> None:
     total = summed(n, 1, 3)
     n.emit("rms_norm", total, n.given(2), outputs=n.outputs[:1])
-
-
-@microsoft("LayerNormalization")
-def layer_norm(n: Native) -> None:
-    n.emit("layer_norm", *n.inputs, axis=n.integer("axis", -1))
-
-
-@microsoft("SimplifiedLayerNormalization", "RMSNormalization")
-def rms_norm(n: Native) -> None:
-    n.emit("rms_norm", *n.inputs[:2], axis=n.integer("axis", -1))
 
 
 @microsoft("GatedRMSNorm")

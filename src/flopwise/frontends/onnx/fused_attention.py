@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from typing import Any
+
 from flopwise.frontends.onnx.fused import IN_OUT, microsoft
 from flopwise.frontends.onnx.native import Native
 from flopwise.frontends.onnx.quantized import learned
@@ -37,9 +39,11 @@ def attend(n: Native, packed: Tensor, mask: Tensor | None, past: Tensor | None) 
     if n.integer("do_rotary"):
         q, k = (n.emit("rotary_embedding", t, part=f"rotary.{i}") for i, t in enumerate((q, k)))
     kept: list[Tensor | None] = [None, None]
+    shared = past is not None and bool(n.integer("past_present_share_buffer"))
     if past is not None:
         kept = [n.emit("select", past, part=f"past.{i}", axis=0) for i in range(2)]
-    operands, attrs = (q, k, v, mask, *kept), {"heads": heads}
+    operands = (q, k, v, mask, *kept, n.input(6) if shared else None)
+    attrs: dict[str, Any] = {"heads": heads, "shared": shared or None}
     if len(n.outputs) < 2 or not n.outputs[1]:
         n.emit("cached_attention", *operands, outputs=n.outputs[:1], **attrs)
         return

@@ -26,7 +26,7 @@ def trilu(n: Native) -> None:
 
 @microsoft("Unique")
 def unique(n: Native) -> None:
-    n.emit("unique", n.given(0), dtype=("", "int64", "int64"), most=n.free())
+    n.emit("unique", n.given(0), dtype=("", "int64", "int64"), inverse=1, most=n.free())
 
 
 @microsoft("TorchEmbedding")

@@ -4,7 +4,16 @@ from __future__ import annotations
 
 
 class FlopwiseError(Exception):
-    """Any input that flopwise cannot use; its text is one line for the user."""
+    """Any input that flopwise cannot use; its text is one line for the user, whatever
+    characters the names in a file hold."""
+
+    def __init__(self, text: str = "") -> None:
+        super().__init__(printable(str(text)))
+
+
+def printable(text: str) -> str:
+    """The text without line breaks, colours and other characters that control a terminal."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 class UnknownFormat(FlopwiseError):

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from flopwise.dims import ceildiv, prod
-from flopwise.errors import UnreadableModel
+from flopwise.errors import UnreadableModel, printable
 from flopwise.frontends import Request
 from flopwise.frontends.openvino.native import LOWERINGS, Native
 from flopwise.frontends.openvino.xml import Element
@@ -189,7 +189,7 @@ class Block:
         name = name if len(ports) == 1 else f"{name}:{ports.index(port)}"
         shape = None if self.model.open else self._shape(port)
         dtype = dtype_of(port.attrs.get("precision", ""))
-        return Tensor(self.model.unique(_printable(self.prefix + name)), shape, dtype)
+        return Tensor(self.model.unique(printable(self.prefix + name)), shape, dtype)
 
     def _shape(self, port: Element) -> tuple[int | None, ...]:
         return tuple(self._size(d.text) for d in port.all("dim"))
@@ -211,7 +211,7 @@ class Block:
         if port not in self.values:
             shape = tuple(self._size(s) for s in text.split(",") if s.strip())
             loose = "..." in text or (self.prefix and self.model.open)
-            name = self.model.unique(_printable(self.prefix + layer.attrs.get("name", number)))
+            name = self.model.unique(printable(self.prefix + layer.attrs.get("name", number)))
             role = "activation" if self.prefix else "input"
             self.values[port] = Tensor(name, None if loose else shape, dtype, role)
         return self.values[port]
@@ -225,7 +225,7 @@ class Block:
         )
         dtype = dtype_of(data.attrs.get("element_type", ""))
         start, held = (self._size(data.attrs.get(k, "0")) or 0 for k in ("offset", "size"))
-        name = _printable(self.prefix + layer.attrs.get("name", number))
+        name = printable(self.prefix + layer.attrs.get("name", number))
         bits = BITS[dtype] if dtype else 0
         if bits and ceildiv(prod(shape) * bits, 8) != held:
             raise self.model.error(f"constant '{name}': {held:,} bytes for {list(shape)} {dtype}")
@@ -255,7 +255,3 @@ class Block:
 
 def _kind(layer: Element) -> str:
     return layer.attrs.get("type", "")
-
-
-def _printable(name: str) -> str:
-    return name if name.isprintable() else "".join(c if c.isprintable() else "?" for c in name)

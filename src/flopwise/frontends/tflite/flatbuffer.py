@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple, TypeAlias
 
-from flopwise.errors import UnreadableModel
+from flopwise.errors import UnreadableModel, printable
 
 Table: TypeAlias = dict[str, Any]
 
@@ -117,8 +117,7 @@ class Flatbuffer:
     def _text(self, place: int) -> str:
         start, stop = self._span(place, 1)
         self._spend(stop - start, place)
-        text = bytes(self.data[start:stop]).decode("utf-8", "replace")
-        return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
+        return printable(bytes(self.data[start:stop]).decode("utf-8", "replace"))
 
     def number(self, form: struct.Struct, place: int) -> Any:
         """The number at a place."""

@@ -11,6 +11,7 @@ from flopwise.frontends.huggingface.build import model_of
 from flopwise.frontends.huggingface.config import config_of, preprocessor, stated
 from flopwise.frontends.huggingface.experts import active
 from flopwise.frontends.huggingface.inputs import call_of
+from flopwise.frontends.huggingface.packed import packed
 from flopwise.frontends.torch import module
 from flopwise.graph import Graph, Tensor
 
@@ -23,10 +24,21 @@ def graph(source: Any, request: Request) -> Graph:
     """The graph of one forward. Raises FlopwiseError."""
     data = stated(source)
     config = config_of(data)
-    model, notes = model_of(config, data)
+    quantization = data.get("quantization_config") or {}
+    notes = _dtype(config, quantization)
+    model, said = model_of(config, data)
     call = call_of(model, config, request, preprocessor(source))
     traced = module.graph(model, replace(request, inputs={}, arguments=call.arguments))
-    return finished(traced, model, config.to_dict(), (*notes, *call.notes))
+    done = finished(traced, model, config.to_dict(), (*notes, *said, *call.notes))
+    return packed(done, model, quantization) if quantization else done
+
+
+def _dtype(config: Any, quantization: Mapping[str, Any]) -> tuple[str, ...]:
+    """The dtype of weights, where a config states none; and a sentence on it."""
+    if config.dtype is not None:
+        return ()
+    config.dtype = "bfloat16" if quantization.get("quant_method") == "mxfp4" else "float32"
+    return (f"the config states no dtype: weights are taken for {config.dtype}",)
 
 
 def finished(traced: Graph, model: Any, data: Mapping[str, Any], notes: tuple[str, ...]) -> Graph:

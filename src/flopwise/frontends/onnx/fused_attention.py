@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import replace
-
 from typing import Any
 
 from flopwise.frontends.onnx.fused import IN_OUT, microsoft

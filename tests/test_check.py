@@ -120,3 +120,38 @@ def test_the_pytest_fixture(tmp_path: Path, bound: str, code: int) -> None:
     assert found.returncode == code, found.stdout
     if code:
         assert "macs is 15,470,264,320" in found.stdout
+
+
+HOOKS = """
+repos:
+  - repo: local
+    hooks:
+      - id: flopwise-check
+        name: flopwise check
+        entry: {python} -m flopwise check
+        language: system
+        pass_filenames: false
+        always_run: true
+"""
+
+
+@pytest.mark.parametrize(("macs", "code"), [("16G", 0), ("15G", 1)])
+def test_as_a_pre_commit_hook(tmp_path: Path, macs: str, code: int) -> None:
+    """With the fields of .pre-commit-hooks.yaml, in a scratch repository."""
+    pytest.importorskip("pre_commit")
+    (tmp_path / "vgg16.prototxt").write_text(VGG.read_text())
+    (tmp_path / "pyproject.toml").write_text(CONFIG.format(macs=macs))
+    (tmp_path / ".pre-commit-config.yaml").write_text(HOOKS.format(python=sys.executable))
+    env = {
+        **os.environ,
+        "PRE_COMMIT_HOME": str(tmp_path / "cache"),
+        "GIT_CONFIG_GLOBAL": os.devnull,
+    }
+    for command in (["git", "init", "-q"], ["git", "add", "-A"]):
+        subprocess.run(command, cwd=tmp_path, env=env, check=True)
+    found = subprocess.run(
+        [sys.executable, "-m", "pre_commit", "run", "--all-files"],
+        cwd=tmp_path, env=env, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert found.returncode == code, found.stdout + found.stderr
+    assert ("macs is 15,470,264,320" in found.stdout) is (code == 1)

@@ -95,6 +95,7 @@ def test_truncated_anywhere(tmp_path: Path, cut: int) -> None:
         (["--input", "image=1x3x8x8"], "no input 'image'"),
         (["--input", "1x3"], "has 4 axes"),
         (["--batch", "0"], "size 0"),
+        (["--input", "2x3x227x227", "--batch", "4"], "and the batch as 4"),
         (["--dtype", "float23"], "no dtype 'float23'; did you mean"),
         (["--convention", "flop"], "no convention 'flop'; did you mean flops"),
         (["--format", "tabel"], "no report 'tabel'; did you mean table"),

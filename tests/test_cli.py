@@ -64,6 +64,12 @@ def test_batch_and_dtype() -> None:
     assert found["totals"]["weight_bytes"] == 2 * 138_357_544
 
 
+def test_batch_and_a_given_shape() -> None:
+    found = json.loads(run(VGG, "--format", "json", "--input", "1x3x224x224", "--batch", "4"))
+    assert found["inputs"][0]["shape"] == [4, 3, 224, 224]
+    assert found["totals"]["macs"] == 4 * 15_470_264_320
+
+
 def test_depth_folds_and_keeps_the_sums() -> None:
     deep = str(EXAMPLES / "mobilenet_v2.prototxt")
     folded = json.loads(run(deep, "--format", "json", "--depth", "1"))

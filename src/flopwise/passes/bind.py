@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from flopwise import dims
-from flopwise.dims import Expr, symbol
+from flopwise.dims import Dim, Expr, symbol
 from flopwise.errors import UnknownName, UnknownSize, nearest
 from flopwise.frontends import Request
 from flopwise.graph import BITS, Graph, Node, Shape, Tensor
@@ -46,7 +46,20 @@ def _named(graph: Graph, request: Request) -> dict[str, Shape]:
                 f"a shape without a name, and the inputs are {names}: --input NAME=SHAPE"
             )
         wanted[graph.inputs[0].name] = wanted.pop("")
+    if request.batch is not None:
+        outer = {t.name for t in graph.inputs}
+        wanted |= {n: batched(n, s, request.batch) for n, s in wanted.items() if n in outer}
     return wanted
+
+
+def batched(name: str, shape: Shape, batch: Dim) -> Shape:
+    """A given shape at a given batch: a first axis of 1 takes it. Raises UnknownSize where
+    the two contradict each other."""
+    if len(shape) < 2 or shape[0] == batch:
+        return shape
+    if shape[0] != 1:
+        raise UnknownSize(f"input '{name}' is given as {show(shape)}, and the batch as {batch}")
+    return (batch, *shape[1:])
 
 
 def solve(inputs: Sequence[Tensor], wanted: Mapping[str, Any], batch: Any) -> dict[str, Any]:

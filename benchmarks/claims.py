@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from flopwise import api
-from flopwise.analyses.reconcile import Claim, parse_claim, reconcile
+from flopwise.analyses.reconcile import Claim, parse_claim
 from flopwise.analyses.reconcile.readings import readings
 from flopwise.analyses.reconcile.search import search
 from flopwise.analyses.reconcile.variants import variants
@@ -80,8 +80,8 @@ def main() -> None:
     count = len(lines)
     text = (
         "# Published numbers, explained\n\n"
-        f"{explained} of {count} published claims are explained ({explained / count:.0%}). Of {tried} wrong "
-        f"ones (the same, altered by 3 to 40 %), {wrong} are ({wrong / tried:.1%}). Mean time of a "
+        f"{explained} of {count} published claims are explained ({explained / count:.0%}). "
+        f"Of {tried} wrong ones (the same, altered by 3 to 40 %), {wrong} are ({wrong / tried:.1%}). Mean time of a "
         f"reconcile after the model is loaded: {seconds / count:.2f} s. Written by "
         "`benchmarks/claims.py`.\n\n"
         "| model | claim | value | reading | by chance | source |\n|---|---|---:|---|---:|---|\n"

@@ -66,7 +66,8 @@ def table(found: list[tuple[str, str, Profile, float]]) -> str:
         same = "equal" if manifest and int(manifest) == total.mac else manifest or "-"
         cells = [name, shapes, counted.params, total.mac, same, total.flops, total.ops]
         cells += [read(counted, convention) for convention in CONVENTIONS]
-        lines.append("| " + " | ".join(f"{c:,}" if isinstance(c, int) else str(c) for c in cells) + " |")
+        texts = [f"{c:,}" if isinstance(c, int) else str(c) for c in cells]
+        lines.append("| " + " | ".join(texts) + " |")
     return "\n".join(lines)
 
 

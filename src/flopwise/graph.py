@@ -11,7 +11,8 @@ from flopwise.dims import Dim, ceildiv, prod
 Shape: TypeAlias = tuple[Dim, ...]
 
 BITS = {
-    "bool": 8, "uint1": 1, "uint3": 3, "uint6": 6, "int2": 2, "uint2": 2, "int4": 4, "uint4": 4, "float4": 4, "nf4": 4, "float6": 6,
+    "bool": 8, "uint1": 1, "int2": 2, "uint2": 2, "uint3": 3, "int4": 4, "uint4": 4, "float4": 4,
+    "nf4": 4, "float6": 6, "uint6": 6,
     "int8": 8, "uint8": 8, "float8": 8, "int16": 16, "uint16": 16, "float16": 16, "bfloat16": 16,
     "int32": 32, "uint32": 32, "float32": 32, "int64": 64, "uint64": 64, "float64": 64,
     "complex32": 32, "complex64": 64, "complex128": 128, "string": 0, "": 32,

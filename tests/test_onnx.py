@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from flopwise import api
+from support.onnx_bytes import model, node, value, weight
 
 MODELS = (
     "basic_pitch_nmp", "light_bvlc_alexnet", "light_densenet121", "light_resnet50",
@@ -38,3 +39,27 @@ def test_shared_models_have_the_counts_of_the_list(shared: Path, name: str) -> N
     assert profile.total().mac == int(row["macs"])
     assert profile.params == int(row["params"])
     assert profile.coverage == 1.0, profile.not_counted()
+
+
+def test_products_between_dequantised_operands_are_integer_ones(tmp_path: Path) -> None:
+    """As QDQ networks are written: floats in the file, integers in a runtime that fuses."""
+    one, zero = field_of_one("s"), weight("z", (), b"\x01", 3)
+    graph = (
+        node("QuantizeLinear", "x s z", "q") + node("DequantizeLinear", "q s z", "d")
+        + node("DequantizeLinear", "w s z", "e") + node("MatMul", "d e", "y")
+        + one + zero + weight("w", (4, 5), bytes(20), 3)
+        + value(11, "x", (2, 4)) + value(12, "y", (2, 5))
+    )  # fmt: skip
+    path = tmp_path / "model.onnx"
+    path.write_bytes(model(graph))
+    profile = api.count(path)
+    product = next(row.node for row in profile.rows if row.node.op == "matmul")
+    assert product.attrs["integers"] == ("int8", "int8")
+    assert profile.total().mac == 2 * 4 * 5
+    assert profile.params == 4 * 5 + 1  # and the scale
+    assert any("(int8 x int8): integer operations" in note for note in profile.graph.notes)
+
+
+def field_of_one(name: str) -> bytes:
+    """A stored scalar 1.0."""
+    return weight(name, (), b"\x00\x00\x80\x3f")

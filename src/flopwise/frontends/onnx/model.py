@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -33,6 +34,8 @@ class Model:
         }
         self.inlined = 0
         self.generated = 0
+        self.integers: dict[str, str] = {}  # what floats between quantised layers stand for
+        self.products: Counter[str] = Counter()
         self.notes: list[str] = []
 
     def unique(self, name: str) -> str:
@@ -247,6 +250,11 @@ def lower(wire: Wire, message: Message, stem: str) -> Graph:
 def notes(model: Model, message: Message) -> tuple[str, ...]:
     """What a reader of the totals should know of the file."""
     found = [*dict.fromkeys(model.notes)]
+    for sides, number in model.products.items():
+        found.append(
+            f"{number} products are of dequantised operands ({sides}): integer operations in a "
+            "runtime that fuses them"
+        )
     if model.generated:
         found.append(
             f"{model.generated:,} floats are made by ConstantOfShape nodes: not stored in the "

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Lowering = Callable[..., Any]  # of a Native, and what others of its kind may add
 L = TypeVar("L", bound=Lowering)
 
+PRODUCTS = {"conv", "conv_transpose", "linear", "matmul"}
+
 LOWERINGS: dict[tuple[str, str], Lowering] = {}
 
 
@@ -137,6 +139,11 @@ class Native:
         name = f"{self.name}/{part}" if part else self.name
         scope = (*self.scope, part) if part else self.scope
         given = {k: v for k, v in attrs.items() if v is not None}
+        if op in PRODUCTS and (integers := self.block.model.integers):
+            sides = [integers.get(t.name, "") for t in inputs[:2] if t is not None]
+            if all(sides):
+                given["integers"] = tuple(sides)
+                self.block.model.products[" x ".join(sides)] += 1
         node = Node(op, tuple(inputs), tuple(made), given, name, scope, self.origin)
         self.block.nodes.append(node)
         return made or [Tensor("")]

@@ -25,14 +25,19 @@ def centred(n: Native, tensor: Tensor, zero: Tensor | None, part: str) -> Tensor
 def quantize(n: Native) -> None:
     """The type is that of the zero point, else as an attribute says, else uint8."""
     zero = n.input(2)
-    dtype = zero.dtype if zero is not None else n.dtype("output_dtype")
-    n.emit("quantize", *n.inputs, like=0, dtype=dtype or "uint8")
+    dtype = (zero.dtype if zero is not None else n.dtype("output_dtype")) or "uint8"
+    made = n.emit("quantize", *n.inputs, like=0, dtype=dtype)
+    n.block.model.integers[made.name] = dtype
 
 
 @lowers("DequantizeLinear")
 def dequantize(n: Native) -> None:
     x, scale = n.given(0), n.given(1)
-    n.emit("dequantize", learned(x), *n.inputs[1:], like=0, dtype=scale.dtype or "float32")
+    dtype = scale.dtype or "float32"
+    made = n.emit("dequantize", learned(x), *n.inputs[1:], like=0, dtype=dtype)
+    integers = n.block.model.integers
+    if (held := integers.get(x.name, x.dtype)) and "int" in held:
+        integers[made.name] = held
 
 
 @lowers("DynamicQuantizeLinear")

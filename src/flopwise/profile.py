@@ -117,8 +117,10 @@ class Profile:
 
     @property
     def coverage(self) -> float:
-        """The share of operators with a formula or known to cost nothing."""
-        return 1 - len(self.unknown) / len(self.rows) if self.rows else 1.0
+        """The share of operators with a formula or known to cost nothing; of weights without
+        operators, none is covered."""
+        none = 0.0 if self.graph.weights else 1.0
+        return 1 - len(self.unknown) / len(self.rows) if self.rows else none
 
     def not_counted(self) -> dict[str, int]:
         """Native operators without counts, with how many of each."""

@@ -48,7 +48,7 @@ def _name(model: Any) -> str:
 def _block(quantization: Mapping[str, Any]) -> list[int] | None:
     found = quantization.get("weight_block_size")
     good = isinstance(found, list) and len(found) == 2 and all(isinstance(b, int) for b in found)
-    return found if good and min(found) > 0 else None  # type: ignore[type-var, arg-type]
+    return found if good and min(found) > 0 else None  # type: ignore[arg-type]
 
 
 def _mxfp4(tensor: Tensor, linear: bool, quantization: Mapping[str, Any]) -> Any:

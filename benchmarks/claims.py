@@ -82,7 +82,8 @@ def main() -> None:
         "# Published numbers, explained\n\n"
         f"{explained} of {count} published claims are explained ({explained / count:.0%}). "
         f"Of {tried} wrong ones (the same, altered by 3 to 40 %), {wrong} are "
-        f"({wrong / tried:.1%}). Mean time of a reconcile after the model is loaded: {seconds / count:.2f} s. Written by "
+        f"({wrong / tried:.1%}). Mean time of a reconcile after the model "
+        f"is loaded: {seconds / count:.2f} s. Written by "
         "`benchmarks/claims.py`.\n\n"
         "| model | claim | value | reading | by chance | source |\n|---|---|---:|---|---:|---|\n"
     )

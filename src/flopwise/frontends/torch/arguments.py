@@ -10,9 +10,11 @@ from typing import Any
 
 import torch
 
+from flopwise import dims
 from flopwise.dims import Dim, Expr
 from flopwise.errors import UnknownName, UnknownSize, nearest
 from flopwise.frontends import Request
+from flopwise.frontends.torch.symbols import Conditions, symint
 from flopwise.frontends.torch.values import META
 from flopwise.pattern import show
 
@@ -28,15 +30,24 @@ class Arguments:
     kwargs: dict[str, Any] = field(default_factory=dict)
     inputs: dict[str, torch.Tensor] = field(default_factory=dict)
     guessed: list[str] = field(default_factory=list)
+    conditions: Conditions = field(default_factory=Conditions)
+
+    @property
+    def symbolic(self) -> bool:
+        """Whether some size is free."""
+        return any(t._has_symbolic_sizes_strides for t in self.inputs.values())
 
 
-def arguments(module: torch.nn.Module, request: Request, whole: bool = False) -> Arguments:
+def arguments(
+    module: torch.nn.Module, request: Request, whole: bool = False, unlike: bool = True
+) -> Arguments:
     """The arguments that a request describes. `whole` makes inputs of unstated dtype int64.
+    Free sizes of images have examples that are `unlike`, or all the same.
 
     A structure that holds real tensors is passed as it is; in any other, tuples of whole
     numbers and texts such as "1x3x224x224" are shapes. Raises UnknownSize and UnknownName.
     """
-    builder = _Builder(module, request, whole)
+    builder = _Builder(module, request, whole, unlike)
     return builder.build(_given(module, request))
 
 
@@ -54,8 +65,11 @@ def _given(module: torch.nn.Module, request: Request) -> Any:
 
 
 class _Builder:
-    def __init__(self, module: torch.nn.Module, request: Request, whole: bool) -> None:
-        self.module, self.request, self.whole = module, request, whole
+    def __init__(
+        self, module: torch.nn.Module, request: Request, whole: bool, unlike: bool
+    ) -> None:
+        self.module, self.request, self.whole, self.unlike = module, request, whole, unlike
+        self.examples: dict[str, int] = {}
         self.parameters = signature(module)
         self.built = Arguments()
         self.real = False
@@ -130,9 +144,19 @@ class _Builder:
             if shape[0] not in (1, batch):
                 raise UnknownSize(f"--batch {batch}, and input '{name}' of {show(shape)}: which?")
             shape = (batch, *shape[1:])
-        if any(isinstance(size, Expr) for size in shape):
-            raise UnknownSize(f"input '{name}' of {show(shape)}: PyTorch modules take numbers only")
-        return shape
+        free = [size for size in shape if isinstance(size, Expr)]
+        if free:
+            self._exemplify(shape)
+        return tuple(symint(s, self.examples, self.built.conditions) for s in shape)
+
+    def _exemplify(self, shape: tuple[Any, ...]) -> None:
+        """Give new symbols numbers that most models take: images of 224, sequences of 64."""
+        for axis, size in enumerate(shape):
+            image, usual = len(shape) > 3 and axis > 1, 2 if axis == 0 else 64
+            for name in sorted(dims.symbols(size) - set(self.examples)):
+                whole = isinstance(size, Expr) and str(size) == name
+                taken = 224 + (32 * len(self.examples) if self.unlike else 0)
+                self.examples[name] = (taken if whole else 7) if image else usual
 
     def _entered(self, name: str, tensor: torch.Tensor) -> torch.Tensor:
         self.built.inputs[name] = tensor

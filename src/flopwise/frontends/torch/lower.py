@@ -10,10 +10,12 @@ import torch
 
 from flopwise.frontends.torch import aten
 from flopwise.frontends.torch.arguments import Arguments
+from flopwise.frontends.torch.symbols import dim
 from flopwise.frontends.torch.trace import Recorder
 from flopwise.frontends.torch.values import Call, tensors
 from flopwise.graph import Graph, Node, Tensor
 
+MOST_SHOWN = 8
 DTYPES = {
     torch.float32: "float32", torch.float64: "float64", torch.float16: "float16",
     torch.bfloat16: "bfloat16", torch.int64: "int64", torch.int32: "int32",
@@ -45,7 +47,7 @@ def lower(module: torch.nn.Module, recorder: Recorder, given: Arguments, outputs
         name=type(module).__name__,
         format="torch",
         traced=True,
-        notes=_notes(recorder),
+        notes=(*_notes(recorder), *_conditions(given)),
         weights=tuple(t for t in names.stored if t.name not in used),
     )
 
@@ -59,6 +61,21 @@ def _notes(recorder: Recorder) -> tuple[str, ...]:
     return (*recorder.values.notes, *taken)
 
 
+def _conditions(given: Arguments) -> tuple[str, ...]:
+    """Where an expression in free sizes holds, beside the example it was decided by."""
+    found = list(given.conditions)
+    shown = "; ".join(found[:MOST_SHOWN])
+    more = f"; and {len(found) - MOST_SHOWN} more" if len(found) > MOST_SHOWN else ""
+    return (f"the counts hold where {shown}{more}",) if found else ()
+
+
+def plain(value: Any) -> Any:
+    """Our sizes in place of torch's."""
+    if isinstance(value, tuple):
+        return tuple(map(plain, value))
+    return dim(value)
+
+
 class _Names:
     """Our tensors by the identity of torch's; a name for every node."""
 
@@ -66,6 +83,7 @@ class _Names:
         self._recorder = recorder
         self._known: dict[int, Tensor] = {}
         self._storage: dict[int, Tensor] = {}
+        self._symbolic = given.symbolic
         self._taken: Counter[str] = Counter()
         self._leaves = {
             name for name, m in module.named_modules() if not any(True for _ in m.children())
@@ -90,7 +108,8 @@ class _Names:
     def _new(
         self, name: str, t: torch.Tensor, role: str = "activation", trainable: bool = True
     ) -> Tensor:
-        return Tensor(name, tuple(t.shape), dtype_name(t.dtype), role, trainable)
+        shape = tuple(map(dim, t.shape)) if t._has_symbolic_sizes_strides else tuple(t.shape)
+        return Tensor(name, shape, dtype_name(t.dtype), role, trainable)
 
     def tensor(self, tensor: torch.Tensor) -> Tensor:
         """The tensor that stands for one of torch's; a constant where nothing made it."""
@@ -126,7 +145,10 @@ class _Names:
                 for i, t in enumerate(results if step.outputs is None else step.outputs)
             )
             origin = call.func.name().partition(".")[0]
-            yield Node(step.op, inputs, outputs, step.attrs, name, call.scope, origin)
+            attrs = {**step.attrs, "inplace": True} if origin.endswith("_") else step.attrs
+            if self._symbolic:
+                attrs = {k: plain(v) for k, v in attrs.items()}
+            yield Node(step.op, inputs, outputs, attrs, name, call.scope, origin)
 
     def _made(self, tensor: torch.Tensor, name: str) -> Tensor:
         made = self._known[id(tensor)] = self._new(name, tensor)

@@ -9,6 +9,7 @@ from contextlib import contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch._dispatch.python import enable_python_dispatcher
 
 from flopwise.errors import FlopwiseError, UnreadableModel
 from flopwise.frontends import Request
@@ -30,11 +31,16 @@ def graph(module: torch.nn.Module, request: Request, values: Values | None = Non
     module, paths = bare(module), scopes(bare(module))
     given = arguments(module, request)
     decisions: dict[str, bool] = {}
-    autograd = reads = False
+    autograd = reads = whole = False
+    unlike = True
     while True:
         recorder = Recorder(aten.known, paths, values or Values(), decisions, autograd)
         try:
-            with untouched(module), set_mode(module, request.options.get("mode") == "train"), eager():
+            with (
+                untouched(module),
+                set_mode(module, request.options.get("mode") == "train"),
+                eager(),
+            ):
                 outputs = run(module, given, recorder, autograd, reads)
             return lower(module, recorder, given, outputs)
         except UnreadableModel as error:
@@ -43,7 +49,11 @@ def graph(module: torch.nn.Module, request: Request, values: Values | None = Non
             elif _META in str(error) and not reads:
                 reads = True
             elif _WHOLE_NUMBERS.search(str(error)) and given.guessed:
-                given = arguments(module, request, whole=True)
+                whole = True
+                given = arguments(module, request, whole, unlike)
+            elif given.symbolic and unlike:
+                unlike = False
+                given = arguments(module, request, whole, unlike)
             elif not _reconsidered(decisions):
                 raise
         finally:
@@ -132,7 +142,8 @@ def run(
     try:
         below = nullcontext() if autograd else torch._C._AutoDispatchBelowAutograd()
         reader = Reader(recorder.values) if reads else nullcontext()
-        with below, recorder, reader:
+        symbolic = enable_python_dispatcher() if given.symbolic else nullcontext()
+        with below, recorder, reader, symbolic:
             return module(*given.args, **given.kwargs)
     except FlopwiseError:
         raise

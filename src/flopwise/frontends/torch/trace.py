@@ -215,6 +215,8 @@ class Operands:
             return kind(map(self.enter, operand))
         elif kind is float or kind is bool:
             self.key.append((kind, operand))
+        elif kind is torch.SymInt:
+            self.key.append(operand.node.value)
         elif kind is torch.device:
             self.to_cpu |= operand == CPU
             return META
@@ -229,9 +231,16 @@ class Operands:
             self.constant = False
         if tensor.layout is not torch.strided or tensor.is_complex():
             self.hashable = False
+        elif tensor._has_symbolic_sizes_strides:
+            self.key.append((expressions(tensor.shape), expressions(tensor.stride()), tensor.dtype))
         else:
             self.key.append((tensor.shape, tensor.stride(), tensor.dtype))
         return tensor
+
+
+def expressions(sizes: Any) -> tuple[Any, ...]:
+    """Sizes of which some are symbols, in a form that can be compared."""
+    return tuple(s.node.value if isinstance(s, torch.SymInt) else s for s in sizes)
 
 
 _HASHABLE = {int, str, type(None), torch.dtype, torch.memory_format, torch.layout}

@@ -60,6 +60,11 @@ def tensors(value: Any) -> Iterator[torch.Tensor]:
             yield from tensors(part)
 
 
+def _few(tensor: torch.Tensor) -> bool:
+    """Whether there is a known number of elements, and not a great one."""
+    return not tensor._has_symbolic_sizes_strides and tensor.numel() <= LARGEST
+
+
 class Values:
     """Stand-ins of the tensors from outside, and which tensors are constants."""
 
@@ -107,7 +112,7 @@ class Values:
         for i in written:
             if i < len(call.args) and isinstance(call.args[i], torch.Tensor):
                 self._write(call.args[i], call if derived else None)
-        if not derived or any(t.numel() > LARGEST for t in results):
+        if not derived or not all(map(_few, results)):
             return
         self._order[id(call)] = len(self._order)
         self._kept.append(call)

@@ -16,7 +16,8 @@ BROADCAST = "*_ q d, key: *_ k d, value: *_ k v, mask?: *_ -> *b q v"
 def attend(query: Tensor, key: Tensor, value: Tensor, mask: Any, **attrs: Any) -> Step:
     """One attention; grouped heads and broadcast batches are counted by the result."""
     batch = query.shape[:-3], key.shape[:-3], value.shape[:-3]
-    regular = query.dim() > 2 and len(set(batch)) == 1 and key.shape[-3] == value.shape[-3]
+    alike = batch[0] == batch[1] == batch[2]
+    regular = query.dim() > 2 and alike and key.shape[-3] == value.shape[-3]
     if not regular:
         attrs["pattern"] = BROADCAST
     return Step("attention", (query, key, value, mask), attrs)

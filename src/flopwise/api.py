@@ -112,7 +112,8 @@ def predict(
 
     `device` is a name, the path of a device file, or a Device; `runtime` one of eager,
     onnxruntime and tensorrt (unless given, what the device was calibrated with, or eager).
-    `dtype` may also be tf32 or amp (automatic mixed precision). `options` are those of `load`. Raises FlopwiseError.
+    `dtype` may also be tf32 or amp (automatic mixed precision). `options` are those of `load`.
+    Raises FlopwiseError.
     """
     from flopwise import devices
     from flopwise.analyses.roofline import precision

@@ -149,7 +149,7 @@ def _dtype(groups: Iterable[Group]) -> str:
     amounts: dict[str, int] = {}
     for group in groups:
         name = _operand(group)
-        amounts[name] = amounts.get(name, 0) + _number(group, group.counts).mac  # type: ignore[operator]
+        amounts[name] = amounts.get(name, 0) + _number(group, group.counts).mac
     return max(amounts, key=amounts.__getitem__, default="float32")
 
 

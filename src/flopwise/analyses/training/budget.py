@@ -184,9 +184,7 @@ def given(found: Run, operations: float) -> Run:
     near = min(found.readings, key=lambda r: abs(r.operations / operations - 1), default=None)
     why = "no reading of ours comes near it"
     if near is not None and abs(near.operations / operations - 1) < CLOSE:
-        why = (
-            f"within {abs(near.operations / operations - 1):.1%} it is the {near.name} of the run"
-        )
+        why = f"within {abs(near.operations / operations - 1):.1%} it is the {near.name} of the run"
     seconds = found.seconds and found.seconds * operations / found.operations
     mine = Reading("the amount given", operations, seconds, times, why)
     return replace(found, readings=(mine, *found.readings))

@@ -3,8 +3,13 @@
 from pathlib import Path
 
 import pytest
+from hypothesis import HealthCheck, settings
 
 from support.browser import browser  # noqa: F401 (a fixture)
+
+# A machine that others share is slow at times; what a test finds does not depend on it.
+settings.register_profile("shared", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("shared")
 
 SHARED = Path(__file__).parents[2] / "shared"
 

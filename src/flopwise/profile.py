@@ -119,7 +119,7 @@ class Profile:
     def coverage(self) -> float:
         """The share of operators with a formula or known to cost nothing; of weights without
         operators, none is covered."""
-        none = 0.0 if self.graph.weights else 1.0
+        none = 0.0 if self.graph.weights and not self.graph.outputs else 1.0
         return 1 - len(self.unknown) / len(self.rows) if self.rows else none
 
     def not_counted(self) -> dict[str, int]:

@@ -24,14 +24,20 @@ def conv(n: Dim, f: Dim, y: Shape, g: Dim, k: Shape, bias: int) -> Counts:
 
 @rule("axes", "conv")
 def windows(
-    c: Dim, x: Shape, f: Dim, k: Any, groups: Dim = 1, stride: Any = 1, pad: Any = 0,
-    dilation: Any = 1,
+    c: Dim, x: Shape, k: Any, f: Any = None, groups: Dim = 1, stride: Any = 1, pad: Any = 0,
+    dilation: Any = 1, multiplier: Any = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """`pad` is a size, a tuple of sizes, of (before, after) pairs, or "same"."""
+    """`pad` is a size, a tuple of sizes, of (before, after) pairs, or "same". A `multiplier`
+    m makes m filters of each channel alone, in the place of `f` and `groups`."""
     k = each(k, len(x))
+    if multiplier is not None:
+        f, groups = c * multiplier, c
+    if f is None:
+        raise ShapeMismatch("'f' is not given and follows from no operand")
     if isinstance(c, int) and isinstance(groups, int) and (groups < 1 or c % groups):
         raise ShapeMismatch(f"{c} input channels do not divide into {groups} groups")
-    return {"f": f, "k": k, "g": c // groups, "y": slide(x, k, stride, pad, dilation)}
+    y = slide(x, k, stride, pad, dilation)
+    return {"f": f, "k": k, "g": c // groups, "y": y, "m": multiplier}
 
 
 @op("conv_transpose", "n c *x, weight: c g *k, bias?: f -> n f *y")

@@ -61,6 +61,8 @@ def _needed(call: Call, known: list[str]) -> Iterator[str]:
     if "decoder_input_ids" in known and call.config.is_encoder_decoder:
         yield "decoder_input_ids"
     yield from (n for n in seen.KINDS if n in known and seen.marked(call))
+    if "position_ids" in known and seen.takes_patches(call):
+        yield "position_ids"
 
 
 def _left_out(call: Call, name: str) -> bool:
@@ -138,4 +140,5 @@ MAKERS: dict[str, Callable[[Call], torch.Tensor]] = {
     "feature_attention_mask": _heard,
     "input_features_mask": _heard,
     "mm_token_type_ids": seen.kinds,
+    "position_ids": seen.places,
 }

@@ -84,6 +84,13 @@ def kinds(call: Call) -> torch.Tensor:
     return (ids == mark).to(torch.int32) if mark is not None else torch.zeros_like(ids)
 
 
+def places(call: Call) -> torch.Tensor:
+    """Frame, row and column of each token: sizes alone matter, and a model would look at the
+    values of its tokens to work them out."""
+    ids = call.arguments["input_ids"]
+    return torch.arange(ids.shape[-1]).expand(3, *ids.shape).contiguous()
+
+
 def image(call: Call) -> torch.Tensor:
     """One image per sample, or as many frames as the model is made for."""
     if takes_patches(call):

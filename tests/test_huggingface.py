@@ -71,19 +71,17 @@ def test_a_published_checkpoint_has_as_many_bytes(shared: Path) -> None:
     assert flopwise.count(path, prompt=1).weight_bytes == 13_761_264_768
 
 
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs Linux's /proc")
 @pytest.mark.parametrize("name", ["Meta-Llama-3.1-405B", "DeepSeek-V3"])
-def test_the_largest_in_a_minute_and_two_gibibytes(name: str, shared: Path) -> None:
-    """In a fresh process, imports and all."""
+def test_the_largest_in_two_gibibytes(name: str, shared: Path) -> None:
+    """In a fresh process, imports and all. (Not by getrusage, which a child inherits.)"""
     (path,) = (shared / "models/hf_config").glob(f"*{name}_config.json")
     code = (
-        "import resource, time; start = time.time(); import flopwise\n"
-        f"flopwise.count({str(path)!r}, prompt=128)\n"
-        "print(time.time() - start, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+        f"import flopwise\nflopwise.count({str(path)!r}, prompt=128)\n"
+        "print(open('/proc/self/status').read().split('VmHWM:')[1].split()[0])"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    seconds, kibibytes = map(float, done.stdout.split())
-    assert seconds < 60
-    assert kibibytes < 2 * 2**20
+    assert int(done.stdout) < 2 * 2**20
 
 
 def test_products_of_a_decoder_by_hand() -> None:

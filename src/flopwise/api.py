@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from flopwise.analyses.memory import Memory
     from flopwise.analyses.reconcile import Verdict
     from flopwise.analyses.roofline import Prediction
+    from flopwise.analyses.serving import Serving
+    from flopwise.analyses.serving.sweep import Point
     from flopwise.analyses.sweep import Sweep
     from flopwise.analyses.training.run import Run
     from flopwise.devices import Device
@@ -247,6 +249,25 @@ def sweep(
         return analyse(
             source, columns, request, plugins.load("conventions", convention), by_point, runtime
         )
+
+
+def generate(config: Any, device: str | Device, **asked: Any) -> Serving:
+    """What a decoder costs to serve, from its config.json (a path, its directory, or a dict).
+
+    `asked` is what `analyses.serving.plan.planned` takes: tokens, batch, dtypes, devices.
+    Raises FlopwiseError.
+    """
+    from flopwise.analyses.serving import generate as analyse
+
+    return analyse(config, device, **asked)
+
+
+def generate_sweep(config: Any, vary: Any, device: str | Device, **asked: Any) -> list[Point]:
+    """`generate` at many points: `vary` has values of batch, prompt, output, prefix and tp, as
+    `sweep` takes them. Raises FlopwiseError."""
+    from flopwise.analyses.serving.sweep import generate_sweep as analyse
+
+    return analyse(config, vary, device, **asked)
 
 
 def _inputs(inputs: Any) -> tuple[dict[str, Shape], Any]:

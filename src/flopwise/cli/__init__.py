@@ -18,8 +18,9 @@ FORMATS = "table, json, csv, markdown, latex or html"
 COMMANDS = {
     "count": "counting", "explain": "counting", "list": "counting",
     "reconcile": "comparing", "compare": "comparing", "check": "comparing",
-    "memory": "costs", "predict": "timing", "train": "training",
-    "sweep": "sweeping", "serve": "serving",
+    "memory": "costs", "predict": "timing",
+    "train": "training",
+    "sweep": "sweeping", "serve": "serving", "generate": "generating",
 }  # fmt: skip
 
 

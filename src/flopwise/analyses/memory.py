@@ -1,9 +1,4 @@
-"""How much memory a forward pass holds: weights, live tensors over time, the peak and where.
-
-A tensor lives from the operator that makes it to the last one that reads it. Views share
-the storage of what they look at; an operator that may work in place takes over the storage
-of an operand that dies there.
-"""
+"""How much memory a forward pass holds: weights, live tensors over time, the peak and where."""
 
 from __future__ import annotations
 
@@ -11,14 +6,14 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from flopwise import ops
+from flopwise.analyses.liveness import KEPT, walk
 from flopwise.dims import Dim, Expr, maximum
 from flopwise.errors import UnknownName, nearest
-from flopwise.graph import Graph, Node, Tensor, every_tensor
+from flopwise.graph import Graph, Node, every_tensor
 
 # Which operators may overwrite their first operand: none as PyTorch runs a module (but for
 # those written in place), pointwise ones as onnxruntime plans its buffers.
 RUNTIMES = {"eager": frozenset(), "onnxruntime": frozenset({"pointwise"})}
-KEPT = ("weight", "buffer", "constant")
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,40 +101,9 @@ def _peak(steps: list[tuple[Moment, dict[str, Dim]]]) -> tuple[Dim, int]:
 
 def _steps(graph: Graph, in_place: frozenset[str]) -> Iterator[tuple[Moment, dict[str, Dim]]]:
     """Each operator with the storages that live while it runs."""
-    last = _last_uses(graph)
-    storage: dict[str, str] = {}
-    live: dict[str, Dim] = {}
-    for tensor in graph.inputs:
-        storage[tensor.name] = tensor.name
-        live[tensor.name] = tensor.bytes if tensor.known else 0
-    ends: dict[str, int] = {name: last.get(name, -1) for name in live}
-    for i, node in enumerate(graph.nodes):
-        for output in node.outputs:
-            if not output.known:
-                continue
-            home = _home(node, output, storage, ends, live, i, in_place)
-            storage[output.name] = home
-            live.setdefault(home, output.bytes)
-            ends[home] = max(ends.get(home, i), last.get(output.name, i))
-        inner = _inside(node, in_place)
-        yield Moment(node.name, node.op, sum(live.values(), inner)), dict(live)
-        for name in [n for n, end in ends.items() if end <= i and n in live]:
-            del live[name]
-
-
-def _home(
-    node: Node, output: Tensor, storage: dict[str, str], ends: dict[str, int],
-    live: dict[str, Dim], now: int, in_place: frozenset[str],
-) -> str:  # fmt: skip
-    """The storage that an output lives in: its own, or that of an operand."""
-    entry = ops.find(node.op)
-    first = next((t for t in node.inputs if t is not None), None)
-    if first is None or first.name not in storage or entry is None:
-        return output.name
-    held = storage[first.name]
-    reuses = entry.family in in_place or bool(node.attrs.get("inplace"))
-    dies = ends.get(held, -1) <= now and live.get(held) == output.bytes
-    return held if entry.view or (reuses and dies) else output.name
+    for at in walk(graph, in_place):
+        inside = _inside(at.node, in_place)
+        yield Moment(at.node.name, at.node.op, at.bytes + inside), dict(at.live)
 
 
 def _inside(node: Node, in_place: frozenset[str]) -> Dim:
@@ -149,16 +113,6 @@ def _inside(node: Node, in_place: frozenset[str]) -> Dim:
     for body in bodies:
         peak = maximum(peak, _peak(list(_steps(body, in_place)))[0])
     return peak
-
-
-def _last_uses(graph: Graph) -> dict[str, int]:
-    """The last operator that reads each tensor; outputs outlive them all."""
-    last: dict[str, int] = {}
-    for i, node in enumerate(graph.nodes):
-        for tensor in node.inputs:
-            if tensor is not None and tensor.role not in KEPT:
-                last[tensor.name] = i
-    return last | {t.name: len(graph.nodes) for t in graph.outputs}
 
 
 def _features(graph: Graph) -> Dim:

@@ -1,0 +1,104 @@
+"""Which storages are there while each operator runs.
+
+A tensor lives from the operator that makes it to the last one that reads it. Views share the
+storage of what they look at; an operator written in place takes over that of its operand, and
+one that may work in place does so where the operand dies there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+
+from flopwise import ops
+from flopwise.dims import Dim
+from flopwise.graph import Graph, Node, Tensor
+
+KEPT = ("weight", "buffer", "constant")
+ELSEWHERE = ""  # the storage of a view of what is kept: not counted again
+
+
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """The operator that runs, the bytes alive while it does, and in which storages they are
+    (a dict that goes on changing: copy it to keep it)."""
+
+    index: int
+    node: Node
+    bytes: Dim
+    live: Mapping[str, Dim]
+
+
+@dataclass
+class _Storages:
+    """What lives, under the name of the tensor that made it, and until when."""
+
+    last: Mapping[str, int]
+    homes: dict[str, str] = field(default_factory=dict)
+    ends: dict[str, int] = field(default_factory=dict)
+    live: dict[str, Dim] = field(default_factory=dict)
+    total: Dim = 0
+
+    def enter(self, tensor: Tensor, home: str, now: int) -> None:
+        self.homes[tensor.name] = home
+        if home == ELSEWHERE:
+            return
+        if home not in self.live:
+            self.live[home] = tensor.bytes if tensor.known else 0
+            self.total = self.total + self.live[home]
+        self.ends[home] = max(self.ends.get(home, now), self.last.get(tensor.name, now))
+
+    def release(self, node: Node, now: int) -> None:
+        """Only what a node touches can end there."""
+        for tensor in (*node.inputs, *node.outputs):
+            home = self.homes.get(tensor.name, ELSEWHERE) if tensor is not None else ELSEWHERE
+            if home in self.live and self.ends[home] <= now:
+                self.total = self.total - self.live.pop(home)
+
+
+def walk(
+    graph: Graph, overwriting: frozenset[str] = frozenset(), held: bool = False
+) -> Iterator[Instant]:
+    """Each operator in turn. Families in `overwriting` may work in place; with `held` the
+    inputs of the graph stay to the end, as with a caller that keeps them."""
+    storages = _Storages(_last_uses(graph, held))
+    for tensor in graph.inputs:
+        storages.enter(tensor, tensor.name, -1)
+    for i, node in enumerate(graph.nodes):
+        for output in node.outputs:
+            if output.known:
+                storages.enter(output, _home(node, output, storages, i, overwriting), i)
+        yield Instant(i, node, storages.total, storages.live)
+        storages.release(node, i)
+
+
+def _home(
+    node: Node, output: Tensor, storages: _Storages, now: int, overwriting: frozenset[str]
+) -> str:
+    """The storage that an output lives in: its own, or that of an operand."""
+    entry = ops.find(node.op)
+    first = next((t for t in node.inputs if t is not None), None)
+    if first is None or entry is None:
+        return output.name
+    view = entry.view or bool(node.attrs.get("view"))
+    if first.role in KEPT:
+        return ELSEWHERE if view else output.name
+    if first.name not in storages.homes:
+        return output.name
+    held = storages.homes[first.name]
+    if view or node.attrs.get("inplace"):
+        return held
+    may = entry.family in overwriting or bool(node.attrs.get("reuse"))
+    dies = storages.ends.get(held, -1) <= now and storages.live.get(held) == output.bytes
+    return held if may and dies else output.name
+
+
+def _last_uses(graph: Graph, held: bool) -> dict[str, int]:
+    """The last operator that reads each tensor; outputs outlive them all."""
+    last: dict[str, int] = {}
+    for i, node in enumerate(graph.nodes):
+        for tensor in node.inputs:
+            if tensor is not None and tensor.role not in KEPT:
+                last[tensor.name] = i
+    kept = (*graph.outputs, *graph.inputs) if held else graph.outputs
+    return last | {t.name: len(graph.nodes) for t in kept}

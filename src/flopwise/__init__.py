@@ -5,24 +5,30 @@ from flopwise.api import (
     count,
     effective_macs,
     explain,
+    generate,
     load,
     memory,
     reconcile,
     sweep,
     train,
 )
+from flopwise.counts import Counts
 from flopwise.dims import symbol
 from flopwise.errors import FlopwiseError
+from flopwise.rules import rule
 
 __all__ = [
+    "Counts",
     "FlopwiseError",
     "compare",
     "count",
     "effective_macs",
     "explain",
+    "generate",
     "load",
     "memory",
     "reconcile",
+    "rule",
     "sweep",
     "symbol",
     "train",

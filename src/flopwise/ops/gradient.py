@@ -24,15 +24,25 @@ Wants = frozenset[int]
 
 @dataclass(frozen=True, slots=True)
 class Autograd:
-    """Choices that differ between implementations of one backward.
+    """Choices that differ between implementations of one backward, as PyTorch makes them.
 
-    `mask` is the type in which dropout keeps what it let through: PyTorch keeps bytes on a
-    GPU and the scaled floats on a CPU. `fused_attention` keeps one number per row of scores
-    and computes the scores again (FlashAttention); else the probabilities are kept.
+    `backend` is "gpu" or "cpu". On a CPU dropout keeps scaled floats (bytes on a GPU), attention
+    with dropout is not fused, and recurrent layers keep oneDNN's workspace.
+    `fused_attention` keeps one number per row of scores and computes the scores again
+    (FlashAttention); else the probabilities are kept.
     """
 
-    mask: str = "bool"
+    backend: str = "gpu"
     fused_attention: bool = True
+
+    @property
+    def mask(self) -> str:
+        """The type of what dropout keeps; empty: that of the data."""
+        return "" if self.backend == "cpu" else "bool"
+
+    def fuses(self, dropout: float) -> bool:
+        """Whether attention keeps row sums alone."""
+        return self.fused_attention and not (dropout and self.backend == "cpu")
 
 
 @dataclass(frozen=True, slots=True)

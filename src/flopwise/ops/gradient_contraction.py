@@ -9,7 +9,6 @@ from flopwise.counts import ZERO, Counts, dots
 from flopwise.dims import Dim, minimum, prod
 from flopwise.graph import Node, Shape, Tensor
 from flopwise.ops import attention as _attention  # noqa: F401 - its operators get rules here
-from flopwise.ops import recurrent as _recurrent  # noqa: F401
 from flopwise.ops import rule
 from flopwise.ops.contraction import axis_sizes, reached, split_equation
 from flopwise.ops.gradient import (
@@ -22,6 +21,7 @@ from flopwise.ops.gradient import (
     present,
     summed,
 )
+from flopwise.ops.recurrent import GATES
 
 FACTORS = {"bilinear": 3}  # operands that are multiplied; two for the others
 
@@ -117,7 +117,7 @@ def keep_between(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> tup
 
 def attend(
     node: Node, wants: Wants, autograd: Autograd, batch: Shape, h: Dim, q: Dim, k: Dim, d: Dim,
-    v: Dim, scaled: int,
+    v: Dim, scaled: int, dropout: float,
 ) -> Gradient:  # fmt: skip
     """dV = Pᵀ dO; dP = dO Vᵀ; dS = P (dP - rowsum(P dP)); dQ = dS K; dK = dSᵀ Q. Two products
     for each of the forward's two; FlashAttention also repeats S = Q Kᵀ and P = exp(S - lse)."""
@@ -132,28 +132,44 @@ def attend(
         total += Counts(mac=scores * d, dot=sizes[i])
     for i, operand in present(inputs, wants - {0, 1, 2}):
         total += Counts(add=scores - operand.size) if i == 3 else ZERO
-    if autograd.fused_attention:
-        lse = keep(node, "logsumexp", (*batch, h, q), "float32")
-        again = dots(scores, d) + scores * Counts(add=1, exp=1)
-        return Gradient(total, (*inputs, out), (lse,), again=again)
-    return Gradient(total, inputs, (keep(node, "scores", (*batch, h, q, k), out.dtype),))
+    if not autograd.fuses(dropout):
+        shape = (*batch, h, q, k)
+        values = () if node.attrs.get("copied", True) else inputs[2:3]
+        return Gradient(total, values, _plain(node, autograd, shape, dropout))
+    lse = keep(node, "logsumexp", (*batch, h, q), "float32")
+    again = dots(scores, d) + scores * Counts(add=1, exp=1)
+    return Gradient(total, (*inputs, out), (lse,), again=again)
+
+
+def _plain(node: Node, autograd: Autograd, scores: Shape, dropout: float) -> tuple[Tensor, ...]:
+    """What attention without fusion keeps: queries and keys (scaled) and values (unless they
+    lie head by head already), the probabilities; with dropout the mask and what it left."""
+    dtype = node.outputs[0].dtype
+    wanted = ("query", "key", "value") if node.attrs.get("copied", True) else ("query", "key")
+    names = zip(wanted, node.inputs)
+    kept = [keep(node, name, t.sizes, dtype) for name, t in names if t is not None]
+    kept.append(keep(node, "probabilities", scores, dtype))
+    if dropout:
+        kept.append(keep(node, "mask", scores, autograd.mask or dtype))
+        kept.append(keep(node, "dropped", scores, dtype))
+    return tuple(kept)
 
 
 @rule("gradient", "attention")
 def attention(
     node: Node, wants: Wants, autograd: Autograd, q: Dim, d: Dim, k: Dim, v: Dim,
-    b: Shape = (), h: Dim = 1, scaled: int = 1,
+    b: Shape = (), h: Dim = 1, scaled: int = 1, dropout: float = 0,
 ) -> Gradient:  # fmt: skip
-    return attend(node, wants, autograd, b, h, q, k, d, v, scaled)
+    return attend(node, wants, autograd, b, h, q, k, d, v, scaled, dropout)
 
 
 @rule("gradient", "multi_head_attention")
 def multi_head_attention(
     node: Node, wants: Wants, autograd: Autograd, q: Dim, e: Dim, k: Dim, v: Dim, heads: Dim,
-    kv_heads: Any = None, b: Shape = (), scaled: int = 1,
+    kv_heads: Any = None, b: Shape = (), scaled: int = 1, dropout: float = 0,
 ) -> Gradient:  # fmt: skip
     d, width = e // heads, v // (kv_heads or heads)
-    return attend(node, wants, autograd, b, heads, q, k, d, width, scaled)
+    return attend(node, wants, autograd, b, heads, q, k, d, width, scaled, dropout)
 
 
 @rule("gradient", "selective_scan")
@@ -189,23 +205,29 @@ def unit(node: Node, wants: Wants, first: Dim, gates: tuple[Dim, ...]) -> Gradie
     return Gradient(adjoint(forward) + products, (*node.inputs, node.outputs[0]), (kept,))
 
 
-def recurrent(gates: int, states: int) -> Any:
-    """The rule of a recurrent network with so many gates and states."""
+# Numbers that each step of each layer keeps, in units of the hidden size. Of the cell itself:
+# gates and states (cuDNN's reserve is no more than that). oneDNN's workspace of an LSTM holds
+# gates (4), states below, before and of the cell (2 each), and gradients of them (6); GRUs run
+# step by step on a CPU and keep both products (3 and 3) and what the update gate mixes (1).
+KEPT = {"rnn": (1, 1), "lstm": (6, 16), "gru": (5, 7)}
+
+
+def recurrent(name: str) -> Any:
+    """The rule of a recurrent network."""
 
     def rule_(
-        node: Node, wants: Wants, i: Dim, t: Dim = 1, n: Any = 1, h: Any = None,
-        hidden: Any = None, layers: int = 1, directions: int = 1, projection: Dim = 0,
-        coupled: Any = False,
+        node: Node, wants: Wants, autograd: Autograd, i: Dim, t: Dim = 1, n: Any = 1, h: Any = None,
+        hidden: Any = None, layers: int = 1, directions: int = 1, coupled: Any = False,
     ) -> Gradient:  # fmt: skip
         state = hidden if hidden is not None else h
-        rows = (gates - 1 if coupled else gates) * state
+        rows = (GATES[name] - int(bool(coupled))) * state
         steps = t * (prod(n) if isinstance(n, tuple) else n)
-        width = rows + states * (projection or state)
+        width = KEPT[name][autograd.backend == "cpu"] * state
         first = directions * steps * rows * i
         return unit(node, wants, first, (layers * directions, steps, width))
 
     return rule_
 
 
-for _name, _gates, _states in (("rnn", 1, 1), ("lstm", 4, 2), ("gru", 3, 2)):
-    rule("gradient", _name, f"{_name}_cell")(recurrent(_gates, _states))
+for _name in GATES:
+    rule("gradient", _name, f"{_name}_cell")(recurrent(_name))

@@ -90,7 +90,18 @@ def _rule(node: Node, tape: _Tape) -> Gradient | None:
     wants = _wants(node, tape)
     if not wants or not any(t.name in tape.needs for t in node.outputs):
         return Gradient()
-    return gradient(node, wants, tape.autograd)
+    found = gradient(node, wants, tape.autograd)
+    return found and _copied(node, found)
+
+
+def _copied(node: Node, rule: Gradient) -> Gradient:
+    """An operand that is overwritten in place and asked for later is copied before."""
+    first = node.inputs[0] if node.inputs else None
+    if not node.attrs.get("inplace") or first is None or first not in rule.saved:
+        return rule
+    copy = replace(first, name=f"{node.outputs[0].name}·before")
+    rest = tuple(t for t in rule.saved if t != first)
+    return replace(rule, saved=rest, kept=(*rule.kept, copy))
 
 
 def _wants(node: Node, tape: _Tape) -> frozenset[int]:
@@ -151,7 +162,7 @@ def _arrive(tensor: Tensor, grad: Tensor, tape: _Tape, node: Node) -> None:
         tape.grads[tensor.name] = grad
         return
     both = _grad(tensor, tape)
-    attrs = {"phase": BACKWARD, "inplace": True}
+    attrs = {"phase": BACKWARD, "reuse": True}
     name = f"{tensor.name}·sum"
     tape.nodes.append(_node("accumulate", (before, grad), (both,), name, node.scope, attrs))
     tape.grads[tensor.name] = both

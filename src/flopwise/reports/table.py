@@ -56,6 +56,8 @@ def params_text(profile: Profile) -> str:
         details.append(f"{exact(profile.trainable_params)} trainable")
     if profile.buffers != 0:
         details.append(f"{exact(profile.buffers)} in buffers besides")
+    if profile.graph.active:
+        details.append(f"{exact(profile.parameters.active)} active per token")
     return f"{exact(profile.params)} params ({', '.join(details)})"
 
 

@@ -34,12 +34,15 @@ class Sized:
     def free(self) -> Graph:
         """The network with the names as free sizes. Raises FlopwiseError, naming the size
         that cannot be."""
-        if self.raw.traced:
+        try:
+            bound = _bound(self.source, self.request)
+        except FlopwiseError as error:
+            if not self.raw.traced:
+                raise
             raise UnknownSize(
-                f"{self.raw.name} is traced at one size and has no others: {self._names} cannot "
-                "be free; --by-point counts each point by itself"
-            )
-        bound = _bound(self.source, self.request)
+                f"{self._names} cannot be free here: {error}; --by-point counts each point by "
+                "itself"
+            ) from None
         try:
             return infer(bound)
         except FlopwiseError as error:

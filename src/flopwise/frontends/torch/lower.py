@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Any
 
 import torch
 
 from flopwise.frontends.torch import aten
 from flopwise.frontends.torch.arguments import Arguments
+from flopwise.frontends.torch.ruled import counted
 from flopwise.frontends.torch.symbols import dim
-from flopwise.frontends.torch.trace import Recorder
+from flopwise.frontends.torch.trace import Recorder, replaced
 from flopwise.frontends.torch.values import Call, tensors
 from flopwise.graph import Graph, Node, Tensor
+from flopwise.ops.gradient import Autograd, gradient, record
 
 MOST_SHOWN = 8
 DTYPES = {
@@ -83,7 +86,10 @@ class _Names:
         self._recorder = recorder
         self._known: dict[int, Tensor] = {}
         self._storage: dict[int, Tensor] = {}
+        self._views: dict[Any, Tensor] = {}
         self._symbolic = given.symbolic
+        self._special = {"gradient": self._gradient, "custom": self._custom}
+        self._kept: list[aten.Step] = []
         self._taken: Counter[str] = Counter()
         self._leaves = {
             name for name, m in module.named_modules() if not any(True for _ in m.children())
@@ -114,6 +120,8 @@ class _Names:
     def tensor(self, tensor: torch.Tensor) -> Tensor:
         """The tensor that stands for one of torch's; a constant where nothing made it."""
         found = self._known.get(id(tensor))
+        if found is None and self._views:
+            found = self._views.get(_place(tensor))
         if found is None:
             source = self._recorder.values.source(tensor)
             found = self._known.get(id(source))
@@ -135,6 +143,7 @@ class _Names:
         """The nodes of one call."""
         results = list(tensors(call.outputs))
         for step in aten.steps(call.func, call.args, call.kwargs, call.outputs):
+            self._kept.append(step)  # identities of its tensors stay their own
             if step is aten.SAME:
                 self._pass_on(call, results)
                 continue
@@ -148,10 +157,38 @@ class _Names:
             attrs = {**step.attrs, "inplace": True} if origin.endswith("_") else step.attrs
             if self._symbolic:
                 attrs = {k: plain(v) for k, v in attrs.items()}
-            yield Node(step.op, inputs, outputs, attrs, name, call.scope, origin)
+            if call.phase:
+                attrs = {**attrs, "phase": call.phase}
+            node = Node(step.op, inputs, outputs, attrs, name, call.scope, origin)
+            yield self._special.get(step.op, _as_is)(node, step)
+
+    def _gradient(self, node: Node, step: aten.Step) -> Node:
+        """A backward operator, by the gradient rule of the operator that it belongs to."""
+        of: aten.Step = step.attrs["of"]
+        operands = tuple(None if t is None else self.tensor(t) for t in of.inputs)
+        results = tuple(map(self.tensor, of.outputs or ()))
+        forward = Node(of.op, operands, results, of.attrs, node.name, node.scope, node.origin)
+        found = gradient(forward, step.attrs["wants"], Autograd())
+        if found is None:
+            return replace(node, op="unknown", attrs={"phase": node.attrs.get("phase", "")})
+        attrs = {k: v for k, v in node.attrs.items() if k != "wants"}
+        return replace(node, attrs={**attrs, "of": of.op, "amounts": record(found.counts)})
+
+    def _custom(self, node: Node, step: aten.Step) -> Node:
+        """What a user's rule says."""
+        rule = step.attrs["rule"]
+
+        def ours(value: Any) -> Any:
+            return self.tensor(value) if isinstance(value, torch.Tensor) else value
+
+        counts = counted(rule, replaced(step.attrs["given"], ours))
+        kept = {k: v for k, v in node.attrs.items() if k not in ("rule", "given")}
+        return replace(node, attrs={**kept, "of": rule.name, "amounts": record(counts)})
 
     def _made(self, tensor: torch.Tensor, name: str) -> Tensor:
         made = self._known[id(tensor)] = self._new(name, tensor)
+        if self._recorder.autograd:  # which makes its own objects of views
+            self._views[_place(tensor)] = made
         return made
 
     def _pass_on(self, call: Call, results: list[torch.Tensor]) -> None:
@@ -167,3 +204,15 @@ class _Names:
         name = path if path in self._leaves and path else f"{path}.{own}".lstrip(".")
         self._taken[name] += 1
         return name if self._taken[name] == 1 else f"{name}_{self._taken[name]}"
+
+
+def _as_is(node: Node, step: aten.Step) -> Node:
+    return node
+
+
+def _place(tensor: torch.Tensor) -> Any:
+    """Where in memory a tensor lies, which tells views of equal shape apart."""
+    if tensor.layout is not torch.strided or tensor._has_symbolic_sizes_strides:
+        return id(tensor)
+    memory = tensor.untyped_storage()._cdata
+    return memory, tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype

@@ -5,76 +5,95 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, nullcontext
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch._dispatch.python import enable_python_dispatcher
 
-from flopwise.errors import FlopwiseError, UnreadableModel
+from flopwise.errors import FlopwiseError, UnknownName, UnreadableModel, nearest
 from flopwise.frontends import Request
-from flopwise.frontends.torch import aten
+from flopwise.frontends.torch import aten, train
 from flopwise.frontends.torch.arguments import Arguments, arguments
 from flopwise.frontends.torch.lower import lower
 from flopwise.frontends.torch.reading import Reader
+from flopwise.frontends.torch.ruled import ruled
 from flopwise.frontends.torch.trace import Recorder, Scope
 from flopwise.frontends.torch.untouched import untouched
 from flopwise.frontends.torch.values import Values
 from flopwise.graph import Graph
 
 MOST_RETRIES = 4
+MODES = ("", "train", "train-forward")
+
+# What a failure says of a forward that reads values past the operators; that takes gradients
+# itself; and that looks up places of which only a shape was given.
+_META = "meta"
+_MISSING_GRADIENT = "does not require grad"
+_WHOLE_NUMBERS = re.compile("indices.*(Long|int64)|index.*(Long|int64)|expected.*Long", re.DOTALL)
 
 
 def graph(module: torch.nn.Module, request: Request, values: Values | None = None) -> Graph:
-    """Trace `module` in inference, whatever mode it is in; in training where the request's
-    `mode` is "train". `values` is what is known of tensors of the module itself."""
-    module, paths = bare(module), scopes(bare(module))
-    given = arguments(module, request)
-    decisions: dict[str, bool] = {}
-    autograd = reads = whole = False
-    unlike = True
+    """Trace `module`, whatever mode it is in. `values` is what is known of its tensors.
+
+    The request's `mode` is inference; "train", a step of forward and backward; or
+    "train-forward", the forward of one. Raises UnknownName for any other.
+    """
+    mode = request.options.get("mode", "")
+    if mode not in MODES:
+        raise UnknownName(f"no mode '{mode}'; {nearest(mode, [m for m in MODES if m])}")
+    module, ways = bare(module), Ways(autograd=mode == "train")
+    paths = scopes(module)
     while True:
-        recorder = Recorder(aten.known, paths, values or Values(), decisions, autograd)
+        given = arguments(module, request, ways.whole, ways.unlike)
+        recorder = Recorder(
+            aten.known, paths, values or Values(), ways.decisions, ways.autograd
+        )  # fmt: skip
+        outputs = None
         try:
-            with (
-                untouched(module),
-                set_mode(module, request.options.get("mode") == "train"),
-                eager(),
-            ):
-                outputs = run(module, given, recorder, autograd, reads)
+            with untouched(module), set_mode(module, bool(mode)), eager(), ruled(module, recorder):
+                outputs = run(module, given, recorder, ways, request)
             return lower(module, recorder, given, outputs)
         except UnreadableModel as error:
-            if _MISSING_GRADIENT in str(error) and not autograd:
-                autograd = True
-            elif _META in str(error) and not reads:
-                reads = True
-            elif _WHOLE_NUMBERS.search(str(error)) and given.guessed:
-                whole = True
-                given = arguments(module, request, whole, unlike)
-            elif given.symbolic and unlike:
-                unlike = False
-                given = arguments(module, request, whole, unlike)
-            elif not _reconsidered(decisions):
+            if not ways.changed(str(error), given):
                 raise
         finally:
             outputs = None
             recorder.settle()
 
 
-# A forward that reads values past the operators; that takes gradients itself; and places in a
-# table that only have a shape.
-_META = "meta"
-_MISSING_GRADIENT = "does not require grad"
-_WHOLE_NUMBERS = re.compile("indices.*(Long|int64)|index.*(Long|int64)|expected.*Long", re.DOTALL)
+@dataclass
+class Ways:
+    """How a forward is run, which is changed where it fails and something else may help."""
 
+    autograd: bool = False
+    reads: bool = False
+    whole: bool = False
+    unlike: bool = True
+    decisions: dict[str, bool] = field(default_factory=dict)
 
-def _reconsidered(decisions: dict[str, bool]) -> bool:
-    """Take the last condition that was taken as false as true, if there is one."""
-    line = next((k for k in reversed(decisions) if not decisions[k]), None)
-    if line is None or sum(decisions.values()) == MOST_RETRIES:
-        return False
-    decisions[line] = True
-    return True
+    def changed(self, error: str, given: Arguments) -> bool:
+        """Whether there is another way to try."""
+        if _MISSING_GRADIENT in error and not self.autograd:
+            self.autograd = True
+        elif _META in error and not self.reads:
+            self.reads = True
+        elif _WHOLE_NUMBERS.search(error) and given.guessed and not self.whole:
+            self.whole = True
+        elif given.symbolic and self.unlike:
+            self.unlike = False
+        else:
+            return self._reconsidered()
+        return True
+
+    def _reconsidered(self) -> bool:
+        """Take the last condition that was taken as false as true, if there is one."""
+        line = next((k for k in reversed(self.decisions) if not self.decisions[k]), None)
+        if line is None or sum(self.decisions.values()) == MOST_RETRIES:
+            return False
+        self.decisions[line] = True
+        return True
 
 
 def bare(module: torch.nn.Module) -> torch.nn.Module:
@@ -99,11 +118,12 @@ def scopes(module: torch.nn.Module) -> dict[int, Scope]:
 
 @contextmanager
 def set_mode(module: torch.nn.Module, train: bool = False) -> Iterator[None]:
-    """Inference (or training) mode of every part; `untouched` puts it back.
+    """Inference mode of every part, or training; `untouched` puts it back. Parts of a module that
+    is in training keep theirs, since some may be frozen.
 
     The flag is set past `train()`, which some modules overload to merge weights.
     """
-    for part in module.modules():
+    for part in () if train and module.training else module.modules():
         if isinstance(part, torch.jit.ScriptModule):
             part.training = train
         elif part.training is not train:
@@ -135,24 +155,31 @@ def _uncompiled() -> Iterator[None]:
 
 
 def run(
-    module: torch.nn.Module, given: Arguments, recorder: Recorder, autograd: bool = False,
-    reads: bool = False,
-) -> Any:  # fmt: skip
+    module: torch.nn.Module, given: Arguments, recorder: Recorder, ways: Ways, request: Request
+) -> Any:
     """The outputs of the forward. Raises UnreadableModel in one line where it fails."""
     try:
-        below = nullcontext() if autograd else torch._C._AutoDispatchBelowAutograd()
-        reader = Reader(recorder.values) if reads else nullcontext()
-        symbolic = enable_python_dispatcher() if given.symbolic else nullcontext()
-        with below, recorder, reader, symbolic:
-            return module(*given.args, **given.kwargs)
+        with ExitStack() as stack:
+            if not ways.autograd:
+                stack.enter_context(torch._C._AutoDispatchBelowAutograd())
+            stack.enter_context(recorder)
+            if ways.reads:
+                stack.enter_context(Reader(recorder.values))
+            if given.symbolic:
+                stack.enter_context(enable_python_dispatcher())
+            if request.options.get("mode") != "train":
+                return module(*given.args, **given.kwargs)
+            stack.enter_context(torch.enable_grad())
+            stack.enter_context(train.on_shapes(module, recorder.values))
+            outputs = module(*given.args, **given.kwargs)
+            train.backward(outputs, recorder, request.options.get("loss"))
+            return outputs
     except FlopwiseError:
         raise
     except Exception as error:
         text = " ".join(str(error).split()) or type(error).__name__
-        at = failing_line(error)
-        raise UnreadableModel(
-            f"the forward of {type(module).__name__} fails at {at}: {text}"
-        ) from error
+        where = f"the forward of {type(module).__name__} fails at {failing_line(error)}"
+        raise UnreadableModel(f"{where}: {text}") from error
 
 
 def failing_line(error: BaseException) -> str:

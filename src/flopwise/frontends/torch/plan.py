@@ -12,6 +12,7 @@ from torch._ops import HigherOrderOperator
 from flopwise.frontends.torch.shapes import FAST, INSTEAD
 from flopwise.frontends.torch.valued import VALUED
 from flopwise.frontends.torch.values import CHOOSING
+from flopwise.rules import RULES
 
 
 class Plan(NamedTuple):
@@ -58,7 +59,7 @@ def plan_of(func: Any, known: bool) -> Plan:
         factory=not tensors and any(a.name == "device" for a in schema.arguments),
         chooses=name in CHOOSING,
         fast=FAST.get(name),
-        instead=INSTEAD.get(name),
+        instead=RULES[name].result if name in RULES else INSTEAD.get(name),
         valued=VALUED.get(name),
     )
 

@@ -157,7 +157,13 @@ def attention(query: Tensor, key: Tensor, value: Tensor, *others: Any, **named: 
     heads = q[:1] == k[:1] == v[:1] and k[1] == v[1] if grouped else q[:-2] == k[:-2] == v[:-2]
     if not heads or len(q) < 3 or q[-1] != k[-1] or k[-2] != v[-2]:
         return NotImplemented
-    return query.new_empty((*q[:-1], v[-1]))
+    if len(q) != 4 or named.get("dropout_p") or (len(others) > 1 and others[1]):
+        return query.new_empty((*q[:-1], v[-1]))
+    # Fused kernels lay their result out as the queries, so that joining heads moves nothing.
+    order = sorted(range(4), key=query.stride, reverse=True)
+    sizes = (*q[:-1], v[-1])
+    made = query.new_empty([sizes[i] for i in order])
+    return made.permute([order.index(i) for i in range(4)])
 
 
 @fast("lstm", "gru", "rnn_tanh", "rnn_relu")

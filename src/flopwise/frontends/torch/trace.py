@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import sys
 from collections import Counter
-from collections.abc import Callable, Hashable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Hashable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from flopwise.errors import FlopwiseError, UnknownValue, UnreadableModel
+from flopwise.frontends.torch.operands import Operands, remade, remembered
 from flopwise.frontends.torch.plan import Plan, plan_of
 from flopwise.frontends.torch.values import CPU, META, Call, Values, shape_of, tensors
 
@@ -30,6 +31,7 @@ _CALLS = {
     if (function := getattr(torch.nn.Module, name, None)) is not None
 }
 _READABLE = 2**20
+RECOMPUTE = "recompute"
 
 
 class Recorder(TorchDispatchMode):
@@ -58,9 +60,12 @@ class Recorder(TorchDispatchMode):
         self.values = values
         self._known = known
         self._scopes = scopes
-        self._autograd = autograd
+        self.autograd = autograd
         self._remembered: dict[Hashable, Any] = {}
         self._plans: dict[Any, Plan] = {}
+        self.phase = ""
+        self._sequence: dict[int, Scope] = {}  # of the nodes of autograd
+        self._muted = 0
         self._asked = False  # whether an operator needed values
 
     def __torch_dispatch__(
@@ -87,10 +92,12 @@ class Recorder(TorchDispatchMode):
         else:
             self._asked = False
             outputs = self._run(func, plan, args, kwargs, operands)
-            if key is not None and not self._asked and not (self._autograd and plan.aliases):
+            if key is not None and not self._asked and not (self.autograd and plan.aliases):
                 self._remembered[key] = remembered(outputs, args)
-        call = Call(func, args, kwargs, outputs, self.scope(), key)
-        self.calls.append(call)
+        scope, phase = ((), "") if self._muted else self._where()
+        call = Call(func, args, kwargs, outputs, scope, key, phase)
+        if not self._muted:
+            self.calls.append(call)
         if operands.constant or plan.written or plan.chooses:
             self.values.enter(call, plan.written, plan.aliases, plan.random)
         return outputs
@@ -155,6 +162,21 @@ class Recorder(TorchDispatchMode):
         self.values.learn(shape, value)
         return shape
 
+    @contextmanager
+    def muted(self) -> Iterator[None]:
+        """Run operators without writing them down."""
+        self._muted += 1
+        try:
+            yield
+        finally:
+            self._muted -= 1
+
+    def write(self, func: Any, args: Any, kwargs: Any, outputs: Any) -> None:
+        """Write down a call that is more than one operator, unless it is inside of another."""
+        if not self._muted:
+            scope, phase = self._where()
+            self.calls.append(Call(func, args, kwargs, outputs, scope, None, phase))
+
     def settle(self) -> None:
         """Give constants that outlive the trace, as in a function's cache, their values."""
         held = Counter(
@@ -167,16 +189,29 @@ class Recorder(TorchDispatchMode):
                 with suppress(RuntimeError, UnknownValue):
                     torch.utils.swap_tensors(tensor, self.values.value(tensor).clone())
 
-    def scope(self) -> Scope:
-        """The path of the innermost module that runs."""
-        frame = sys._getframe(2)
+    def _where(self) -> tuple[Scope, str]:
+        """The path of the module that runs, and the phase. In a backward it is the module whose
+        forward made the node of autograd, unless a part of the forward runs again."""
+        path = self.scope()
+        if self.phase:
+            if path is not None:
+                return path, RECOMPUTE
+            node = torch._C._current_autograd_node()
+            return self._sequence.get(node._sequence_nr(), ()) if node else (), self.phase
+        if self.autograd:
+            self._sequence.setdefault(torch._C._autograd._get_sequence_nr() - 1, path or ())
+        return path or (), ""
+
+    def scope(self) -> Scope | None:
+        """The path of the innermost module that runs; None outside of any."""
+        frame = sys._getframe(3)
         while frame is not None:
             if frame.f_code in _CALLS:
                 path = self._scopes.get(id(frame.f_locals["self"]))
                 if path is not None:
                     return path
             frame = frame.f_back  # type: ignore[assignment]
-        return ()
+        return None
 
 
 class Builder(Recorder):
@@ -187,63 +222,6 @@ class Builder(Recorder):
 
     def scope(self) -> Scope:
         return ()
-
-
-class Operands:
-    """Puts stand-ins in place of tensors, and notes what there is among the operands."""
-
-    __slots__ = ("_values", "constant", "hashable", "key", "to_cpu")
-
-    def __init__(self, values: Values) -> None:
-        self._values = values
-        self.constant = self.hashable = True
-        self.to_cpu = False
-        self.key: list[Any] = []
-
-    def named(self, name: str, operand: Any) -> Any:
-        self.key.append(name)
-        return self.enter(operand)
-
-    def enter(self, operand: Any) -> Any:
-        if isinstance(operand, torch.Tensor):
-            return self._tensor(operand)
-        kind = type(operand)
-        if kind in _HASHABLE:
-            self.key.append(operand)
-        elif kind is list or kind is tuple:
-            self.key.append(len(operand))
-            return kind(map(self.enter, operand))
-        elif kind is float or kind is bool:
-            self.key.append((kind, operand))
-        elif kind is torch.SymInt:
-            self.key.append(operand.node.value)
-        elif kind is torch.device:
-            self.to_cpu |= operand == CPU
-            return META
-        else:
-            self.hashable = False
-        return operand
-
-    def _tensor(self, tensor: torch.Tensor) -> torch.Tensor:
-        if not tensor.is_meta:
-            tensor = self._values.stand_in(tensor)
-        if self.constant and not self._values.constant(tensor):
-            self.constant = False
-        if tensor.layout is not torch.strided or tensor.is_complex():
-            self.hashable = False
-        elif tensor._has_symbolic_sizes_strides:
-            self.key.append((expressions(tensor.shape), expressions(tensor.stride()), tensor.dtype))
-        else:
-            self.key.append((tensor.shape, tensor.stride(), tensor.dtype))
-        return tensor
-
-
-def expressions(sizes: Any) -> tuple[Any, ...]:
-    """Sizes of which some are symbols, in a form that can be compared."""
-    return tuple(s.node.value if isinstance(s, torch.SymInt) else s for s in sizes)
-
-
-_HASHABLE = {int, str, type(None), torch.dtype, torch.memory_format, torch.layout}
 
 
 def _is_condition(func: Any, args: Any) -> bool:
@@ -261,31 +239,6 @@ def replaced(value: Any, change: Callable[[Any], Any]) -> Any:
     if type(value) in (list, tuple):
         return type(value)(replaced(v, change) for v in value)
     return change(value)
-
-
-def remembered(outputs: Any, args: Any) -> Any:
-    """How to make such outputs again without running the operator; None: it must run."""
-    if isinstance(outputs, torch.Tensor):
-        for i, argument in enumerate(args):
-            if argument is outputs:
-                return i
-        if not outputs.is_meta or outputs.layout is not torch.strided or outputs.is_complex():
-            return None
-        return (outputs.size(), outputs.stride(), outputs.dtype)
-    if isinstance(outputs, (list, tuple)):
-        parts = [remembered(part, args) for part in outputs]
-        return None if any(p is None for p in parts) else (type(outputs), parts)
-    return None
-
-
-def remade(recipe: Any, args: Any) -> Any:
-    """The outputs that `remembered` described."""
-    if isinstance(recipe, int):
-        return args[recipe]
-    if isinstance(recipe[1], list):
-        return recipe[0](remade(part, args) for part in recipe[1])
-    size, stride, dtype = recipe
-    return torch.empty_strided(size, stride, dtype=dtype, device=META)
 
 
 def first_line(error: BaseException) -> str:

@@ -38,6 +38,7 @@ class Call(NamedTuple):
     outputs: Any
     scope: tuple[str, ...]
     key: Any
+    phase: str = ""
 
 
 def shape_of(tensor: torch.Tensor) -> torch.Tensor:
@@ -91,6 +92,12 @@ class Values:
             if tensor.layout is torch.strided and tensor.numel() <= most:
                 self._made_by[id(found)] = None
         return found
+
+    def adopt(self, tensor: torch.Tensor, original: torch.Tensor) -> None:
+        """Let a meta tensor made elsewhere stand for one from outside."""
+        self._stand_in[id(original)] = tensor
+        self.original[id(tensor)] = original
+        self._kept += (tensor, original)
 
     def source(self, tensor: torch.Tensor) -> torch.Tensor:
         """The tensor from outside that this one stands for, or itself."""

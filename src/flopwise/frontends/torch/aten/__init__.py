@@ -15,7 +15,7 @@ from typing import Any, TypeVar
 import torch
 from torch._ops import HigherOrderOperator
 
-from flopwise import ops
+from flopwise import rules
 from flopwise.frontends.torch.aten.steps import SAME, Step, in_real_numbers
 from flopwise.frontends.torch.values import tensors
 
@@ -55,9 +55,16 @@ def views(op: str, names: str) -> None:
     aten(*names.split())(_on_tensors(op, view=True))
 
 
-@cache
 def find(func: Any) -> Callable[..., Any] | None:
-    """The rule of an operator; None when it has no meaning of its own."""
+    """The rule of an operator, a user's before our own; None when it has no meaning of its own."""
+    schema = getattr(func, "_schema", None)
+    if schema is not None and schema.name in rules.RULES:
+        return _own(rules.RULES[schema.name])
+    return _find(func)
+
+
+@cache
+def _find(func: Any) -> Callable[..., Any] | None:
     _load()
     if isinstance(func, HigherOrderOperator):
         return RULES.get(f"higher_order::{func.name()}")
@@ -66,7 +73,7 @@ def find(func: Any) -> Callable[..., Any] | None:
     for spelled in (f"{name}.{overload}", name, f"{base}.{overload}", base):
         if spelled in RULES:
             return RULES[spelled]
-    return _own(base) if ops.find(base) else None
+    return None
 
 
 def known(func: Any) -> bool:
@@ -74,17 +81,17 @@ def known(func: Any) -> bool:
     return find(func) is not None
 
 
-def _own(name: str) -> Callable[..., Step]:
-    """An operator that a user entered under its full name: all its arguments are attributes."""
+def _own(rule: rules.Rule) -> Callable[..., Step]:
+    def step(operands: list[torch.Tensor], arguments: dict[str, Any]) -> Step:
+        return Step("custom", tuple(operands), {"rule": rule, "given": arguments})
 
-    def rule(operands: list[torch.Tensor], arguments: dict[str, Any]) -> Step:
-        return Step(name, tuple(operands), arguments)
-
-    return rule
+    return step
 
 
 def steps(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: Any) -> list[Step]:
     """What an operator becomes; an empty list for nothing, `unknown` for what has no rule."""
+    if not hasattr(func, "_schema") and hasattr(func, "steps"):
+        return func.steps(args, kwargs)
     rule = find(func)
     operands = list(tensors((args, kwargs)))
     if rule is None:
@@ -122,6 +129,7 @@ def _load() -> None:
     from flopwise.frontends.torch.aten import (  # noqa: F401
         attention,
         contraction,
+        gradients,
         movement,
         normalization,
         pointwise,

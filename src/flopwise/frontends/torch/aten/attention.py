@@ -7,6 +7,7 @@ from typing import Any
 import torch
 
 from flopwise.frontends.torch.aten import Step, aten
+from flopwise.frontends.torch.aten.movement import fits
 
 Tensor = torch.Tensor
 # Batch axes may broadcast, and so may heads: they are those of the result.
@@ -25,9 +26,12 @@ def attend(query: Tensor, key: Tensor, value: Tensor, mask: Any, **attrs: Any) -
 
 @aten("scaled_dot_product_attention", "_scaled_dot_product_attention_math")
 def attention(
-    query: Tensor, key: Tensor, value: Tensor, attn_mask: Any, is_causal: bool, scale: Any
-) -> Step:
+    query: Tensor, key: Tensor, value: Tensor, attn_mask: Any, is_causal: bool, scale: Any,
+    dropout_p: Any = None,
+) -> Step:  # fmt: skip
     attrs: dict[str, Any] = {"causal": True} if is_causal else {}
+    if dropout_p:
+        attrs |= {"dropout": dropout_p, "copied": not fits(value, (-1, *value.shape[-2:]))}
     if scale == 1:
         attrs["scaled"] = 0
     return attend(query, key, value, attn_mask, **attrs)

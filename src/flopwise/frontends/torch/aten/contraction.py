@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import torch
 
 from flopwise.frontends.torch.aten import Step, aten
+from flopwise.frontends.torch.aten.movement import fits
 
 Tensor = torch.Tensor
 UNBATCHED = "c *x, weight: f g *k, bias?: f -> f *y"
@@ -65,9 +67,25 @@ def linear(operands: list[Tensor], weight: Tensor) -> Step:
     return Step("matmul" if weight.dim() == 1 else "linear", tuple(operands))
 
 
-@aten("matmul", "mm", "bmm", "mv", "dot", "vdot", "linalg_matmul", "_int_mm", "_scaled_mm")
-def matmul(operands: list[Tensor]) -> Step:
+@aten("mm", "bmm", "mv", "dot", "vdot", "_int_mm", "_scaled_mm")
+def product(operands: list[Tensor]) -> Step:
     return Step("matmul", tuple(operands[:2]))
+
+
+@aten("matmul", "linalg_matmul")
+def matmul(operands: list[Tensor], outputs: list[Tensor]) -> Iterator[Step]:
+    """Batches are laid side by side first, which copies operands whose do not lie so."""
+    factors = []
+    for operand in operands[:2]:
+        batch = outputs[0].shape[:-2] if operand.dim() > 2 else operand.shape[:-2]
+        spread = operand.expand((*batch, *operand.shape[-2:])) if len(batch) > 1 else operand
+        if len(batch) < 2 or fits(spread, (-1, *operand.shape[-2:])):
+            factors.append(operand)
+            continue
+        factors.append(torch.empty(spread.shape, dtype=operand.dtype, device="meta"))
+        op = "copy" if spread.shape == operand.shape else "tile"
+        yield Step(op, (operand,), {}, (factors[-1],))
+    yield Step("matmul", tuple(factors))
 
 
 @aten("addmm", "_addmm_activation")

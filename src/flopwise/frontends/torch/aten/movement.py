@@ -10,9 +10,8 @@ from flopwise.frontends.torch.aten import SAME, Step, aten, plain, views
 
 Tensor = torch.Tensor
 
-views("reshape", "view _unsafe_view reshape reshape_as view_as unflatten _reshape_alias real imag "
+views("reshape", "view _unsafe_view view_as unflatten _reshape_alias real imag "
                  "view_as_real view_as_complex _conj conj resolve_conj resolve_neg")  # fmt: skip
-views("flatten", "flatten ravel")
 views("transpose", "transpose permute t swapaxes swapdims movedim moveaxis numpy_T mT mH adjoint")
 views("squeeze", "squeeze")
 views("unsqueeze", "unsqueeze")
@@ -80,6 +79,25 @@ def scatter(
              "amax": "max", "amin": "min"}  # fmt: skip
     reduction = "add" if accumulate else kinds.get(reduce, "none")
     return Step("scatter", tuple(operands), {"reduction": reduction})
+
+
+def fits(operand: Tensor, shape: Any) -> bool:
+    """Whether a view of this shape looks at the same elements in order."""
+    if not all(type(size) is int for size in (*operand.shape, *shape)):
+        return True  # free sizes: taken to lie as they are
+    try:
+        operand.view(shape)
+    except RuntimeError:
+        return False
+    return True
+
+
+@aten("reshape", "reshape_as", "flatten", "ravel")
+def reshaped(operands: list[Tensor], outputs: list[Tensor], start_dim: Any) -> Step:
+    """A view where elements lie in that order already, else a copy."""
+    if not fits(operands[0], outputs[0].shape):
+        return Step("copy", (operands[0],))
+    return Step("reshape" if start_dim is None else "flatten", (operands[0],), {"view": True})
 
 
 @aten("contiguous", "to", "type_as", "float", "half", "bfloat16")

@@ -122,5 +122,5 @@ def glu(self: Tensor, outputs: list[Tensor]) -> list[Step]:
 
 
 @aten("dropout", "feature_dropout", "alpha_dropout", "feature_alpha_dropout", "native_dropout")
-def dropout(input: Tensor, train: Any, p: float) -> Step:
-    return Step("dropout", (input,), {"ratio": p}) if train and p else SAME
+def dropout(operands: list[Tensor], train: Any, p: float) -> Step:
+    return Step("dropout", tuple(operands), {"ratio": p}) if train and p else SAME

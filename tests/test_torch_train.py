@@ -1,0 +1,187 @@
+"""A training step traced through autograd: true counts of frozen, recomputed, grouped."""
+
+from typing import Any
+
+import pytest
+
+import flopwise
+from flopwise.errors import UnknownName, UnreadableModel
+
+torch = pytest.importorskip("torch")
+nn, F = torch.nn, torch.nn.functional
+checkpoint = pytest.importorskip("torch.utils.checkpoint").checkpoint
+
+
+def macs(module: Any, inputs: Any, **options: Any) -> Any:
+    profile = flopwise.count(module, inputs=inputs, mode="train", **options)
+    assert not profile.unknown, profile.not_counted()
+    return profile.total().mac
+
+
+def layers(*frozen: int) -> Any:
+    module = nn.Sequential(*(nn.Linear(8, 8) for _ in range(4)))
+    for place in frozen:
+        module[place].requires_grad_(False)
+    return module
+
+
+ONE = 5 * 8 * 8  # one layer on five rows
+
+
+@pytest.mark.parametrize(
+    ("frozen", "forward", "to_inputs", "to_weights"),
+    [
+        ((), 4, 3, 4),
+        ((0,), 4, 2, 3),
+        ((0, 1), 4, 1, 2),
+        ((3,), 4, 3, 3),
+        ((1, 2, 3), 4, 3, 1),
+        ((0, 1, 2), 4, 0, 1),
+    ],
+)
+def test_frozen_layers(frozen: Any, forward: int, to_inputs: int, to_weights: int) -> None:
+    """A gradient runs back to the first layer that learns; frozen weights take none."""
+    assert macs(layers(*frozen), (5, 8)) == (forward + to_inputs + to_weights) * ONE
+
+
+def test_adapters_take_two_thirds() -> None:
+    """LoRA: gradients go through every frozen layer, but to the small weights alone."""
+
+    class Adapted(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.frozen = nn.Linear(32, 32, bias=False).requires_grad_(False)
+            self.down, self.up = nn.Linear(32, 2, bias=False), nn.Linear(2, 32, bias=False)
+
+        def forward(self, x: Any) -> Any:
+            return self.frozen(x) + self.up(self.down(x))
+
+    module = nn.Sequential(*(Adapted() for _ in range(3)))
+    base, small = 7 * 32 * 32, 7 * 32 * 2 * 2
+    assert macs(module, (7, 32)) == 3 * (base + 3 * small) + 2 * base - small // 2
+
+
+class Recomputed(nn.Module):
+    def __init__(self, reentrant: bool) -> None:
+        super().__init__()
+        self.first, self.body = nn.Linear(8, 8), layers()
+        self.reentrant = reentrant
+
+    def forward(self, x: Any) -> Any:
+        return checkpoint(self.body, self.first(x), use_reentrant=self.reentrant)
+
+
+@pytest.mark.parametrize("reentrant", [True, False])
+def test_checkpointing_runs_the_forward_again(reentrant: bool) -> None:
+    profile = flopwise.count(Recomputed(reentrant), inputs=(5, 8), mode="train")
+    phases: dict[str, int] = {}
+    for row in profile.rows:
+        phase = row.node.attrs.get("phase", "forward")
+        phases[phase] = phases.get(phase, 0) + row.total.mac
+    assert phases["forward"] == 5 * ONE
+    assert phases["recompute"] in (3 * ONE, 4 * ONE)  # the last result may not be needed again
+    assert phases["backward"] == (4 + 5) * ONE
+
+
+@pytest.mark.parametrize("groups", [1, 2, 4])
+def test_the_gradient_of_a_grouped_weight(groups: int) -> None:
+    """torch's own formula ignores the groups; here against loops."""
+    module = nn.Sequential(nn.Conv2d(4, 8, 3, padding=1, groups=groups, bias=False))
+    profile = flopwise.count(module, inputs=(2, 4, 5, 5), mode="train")
+    loops = 0
+    for _ in range(2 * 8 * 5 * 5):  # every result of every image
+        loops += (4 // groups) * 3 * 3  # adds to as many elements of its filter's gradient
+    assert profile.total().mac == 2 * loops
+
+
+def test_scopes_and_phases() -> None:
+    profile = flopwise.count(layers(), inputs=(5, 8), mode="train")
+    backward = [r.node for r in profile.rows if r.node.attrs.get("phase") == "backward"]
+    products = [n for n in backward if n.op == "matmul"]
+    assert [n.scope for n in products] == [("3",)] * 2 + [("2",)] * 2 + [("1",)] * 2 + [("0",)]
+
+
+def small_net() -> Any:
+    return nn.Sequential(
+        nn.Conv2d(3, 8, 3, padding=1), nn.BatchNorm2d(8), nn.ReLU(), nn.MaxPool2d(2),
+        nn.Conv2d(8, 8, 3), nn.GELU(), nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 3),
+    )  # fmt: skip
+
+
+CASES = {
+    "convolutions": (small_net, (2, 3, 12, 12)),
+    "attention": (lambda: nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), (2, 6, 16)),
+    "transposed": (lambda: nn.ConvTranspose2d(4, 6, 4, 2, 1), (2, 4, 5, 5)),
+    "bilinear": (lambda: nn.Sequential(nn.Linear(4, 4), nn.Softplus(), nn.Linear(4, 2)), (3, 4)),
+    "norms": (lambda: nn.Sequential(nn.Linear(6, 6), nn.LayerNorm(6), nn.SiLU(), nn.Linear(6, 6)),
+              (2, 5, 6)),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equal_to_flop_counter(name: str) -> None:
+    """2 x MACs of forward and backward, without groups; no result here is broadcast."""
+    from torch.nn.attention import SDPBackend, sdpa_kernel
+    from torch.utils.flop_counter import FlopCounterMode
+
+    build, shape = CASES[name]
+    module = build().train()
+    with sdpa_kernel(SDPBackend.MATH), FlopCounterMode(display=False) as counter:
+        module(torch.randn(shape)).sum().backward()
+    assert 2 * macs(module, shape) == counter.get_total_flops()
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_equal_to_the_rules_of_our_own_backward(name: str) -> None:
+    """The backward pass that is appended to a graph of any format, on the traced forward."""
+    from flopwise.passes.backward import backward
+    from flopwise.profile import profile
+
+    build, shape = CASES[name]
+    module = build()
+    graph = flopwise.load(module, inputs=shape, mode="train-forward")
+    own = profile(backward(graph).graph, flopwise.count(module, inputs=shape).convention)
+    assert macs(module, shape) == own.total().mac
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_the_forward_of_a_step_is_the_forward(name: str) -> None:
+    build, shape = CASES[name]
+    module = build()
+    step = flopwise.count(module, inputs=shape, mode="train")
+    forward = sum(r.total.mac for r in step.rows if not r.node.attrs.get("phase"))
+    assert forward == flopwise.count(module, inputs=shape).total().mac
+    assert step.params == sum(p.numel() for p in module.parameters())
+
+
+def test_nothing_is_left_behind() -> None:
+    module = small_net().train()
+    before = {k: v.clone() for k, v in module.state_dict().items()}
+    parameters = list(module.parameters())
+    flopwise.count(module, inputs=(2, 3, 12, 12), mode="train")
+    assert all(p.grad is None and not p.is_meta for p in module.parameters())
+    assert [id(p) for p in module.parameters()] == [id(p) for p in parameters]
+    assert all(torch.equal(v, before[k]) for k, v in module.state_dict().items())
+    assert module.training
+
+
+def test_losses() -> None:
+    class WithLoss(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.used, self.other = nn.Linear(8, 8), nn.Linear(8, 8)
+
+        def forward(self, x: Any) -> Any:
+            y = self.used(x)
+            return {"loss": y.square().mean(), "extra": self.other(y)}
+
+    assert macs(WithLoss(), (5, 8)) == 2 * ONE + ONE  # no gradient reaches the first input
+    both = macs(WithLoss(), (5, 8), loss=lambda out: out["loss"] + out["extra"].sum())
+    assert both == 2 * ONE + ONE + 2 * ONE
+
+
+def test_what_cannot_be_trained() -> None:
+    with pytest.raises(UnreadableModel, match="no weight is trainable"):
+        flopwise.count(layers(0, 1, 2, 3), inputs=(5, 8), mode="train")
+    with pytest.raises(UnknownName, match="no mode 'training'"):
+        flopwise.count(layers(), inputs=(5, 8), mode="training")

@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, NamedTuple
 
 import numpy
 
@@ -192,24 +192,38 @@ def installed(package: str) -> str:
         return ""
 
 
-PEAK = """import atexit, sys
+PEAK = """import atexit, os, sys
 def peak():
     with open("/proc/self/status") as status:
         line = next(line for line in status if line.startswith("VmHWM"))
-    print(line.split()[1], file=sys.stderr)
+    print(sum(os.times()[:2]), line.split()[1], file=sys.stderr)
 atexit.register(peak)
 """
 
 
-def run(code: str) -> tuple[float, float, bool]:
-    """Seconds, peak resident megabytes and success of one process."""
+class Run(NamedTuple):
+    """Seconds, seconds of processor time, peak resident megabytes and success of a process."""
+
+    seconds: float
+    work: float
+    peak: float
+    fine: bool
+
+    def __str__(self) -> str:
+        if not self.fine:
+            return "failed | | "
+        return f"{self.seconds:.2f} s | {self.work:.2f} s | {self.peak:,.0f} MB"
+
+
+def run(code: str) -> Run:
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", PEAK + code], capture_output=True, check=False)
     seconds, words = time.perf_counter() - start, done.stderr.split()
-    return seconds, float(words[-1]) / 1024 if words else 0.0, done.returncode == 0
+    work, peak = map(float, words[-2:]) if done.returncode == 0 else (0.0, 0.0)
+    return Run(seconds, work, peak / 1024, done.returncode == 0)
 
 
-def best(code: str, times: int) -> tuple[float, float, bool]:
+def best(code: str, times: int) -> Run:
     """The fastest of some runs; the first one warms the page cache."""
     return min(run(code) for _ in range(times))
 
@@ -225,8 +239,7 @@ def big_rows(folder: Path) -> Iterator[str]:
             if not version:
                 continue
             times = 3 if tool == "flopwise" else 1  # others take their time, on a warm cache
-            seconds, peak, fine = best(code.format(path=str(path)), times)
-            told = f"{seconds:.2f} s | {peak:,.0f} MB" if fine else "failed | "
+            told = best(code.format(path=str(path)), times)
             print(make.__name__, tool, told, file=sys.stderr, flush=True)
             yield f"| {make.__name__} ({size:.2f} GB) | {tool} {version} | {told} |"
         for left in folder.iterdir():
@@ -240,9 +253,7 @@ def long_rows(folder: Path) -> Iterator[str]:
         call = "from flopwise.cli import main; main([{path!r}{more}, '--format', 'json'])"
         cells = []
         for more in (", '--input', 'x=1x16x32x32'", ""):
-            seconds, peak, fine = best(call.format(path=str(path), more=more), 2)
-            assert fine
-            cells.append(f"{seconds:.2f} s | {peak:,.0f} MB")
+            cells.append(str(best(call.format(path=str(path), more=more), 2)))
         yield f"| {nodes:,} | {' | '.join(cells)} |"
         path.unlink()
 
@@ -250,8 +261,9 @@ def long_rows(folder: Path) -> Iterator[str]:
 HEAD = """# ONNX files of any size
 
 Written by `benchmarks/onnx_size.py` in one run, on {cores} cores, Python {python}: whole
-processes, with the file in the page cache (the best of three runs of flopwise, one of
-the others), peak resident memory.
+processes, with the file in the page cache (the best of three runs of flopwise, one of the
+others): the time that passed, that of the processor (the machine had other work, {load:.0f}
+processes at the start), and the peak of resident memory.
 
 ## A file of 1.9 GB
 
@@ -259,8 +271,8 @@ the others), peak resident memory.
 weights lie in initializers, in a file beside the model, or in Constant nodes. flopwise maps
 the file and steps over them by their length; the others load them.
 
-| weights | tool | time | peak memory |
-|---|---|---:|---:|
+| weights | tool | time | processor | peak memory |
+|---|---|---:|---:|---:|
 """
 
 LONG = """
@@ -269,16 +281,16 @@ LONG = """
 Convolution, activation, shape arithmetic, reshape and addition over and over, with sizes that
 are numbers and with free ones (`N`, `H` and `W`), to JSON.
 
-| nodes | numbers | peak | free sizes | peak |
-|---:|---:|---:|---:|---:|
+| nodes | numbers | processor | peak | free sizes | processor | peak |
+|---:|---:|---:|---:|---:|---:|---:|
 """
 
 
 def main() -> None:
     with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
         text = HEAD.format(
-            cores=os.cpu_count(), python=platform.python_version(), layers=LAYERS, rows=ROWS,
-            columns=COLUMNS, tensors=2 * LAYERS,
+            cores=os.cpu_count(), load=os.getloadavg()[0], python=platform.python_version(),
+            layers=LAYERS, rows=ROWS, columns=COLUMNS, tensors=2 * LAYERS,
         )  # fmt: skip
         text += "".join(f"{row}\n" for row in big_rows(Path(folder)))
         text += LONG + "".join(f"{row}\n" for row in long_rows(Path(folder)))

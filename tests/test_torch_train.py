@@ -185,3 +185,34 @@ def test_what_cannot_be_trained() -> None:
         flopwise.count(layers(0, 1, 2, 3), inputs=(5, 8), mode="train")
     with pytest.raises(UnknownName, match="no mode 'training'"):
         flopwise.count(layers(), inputs=(5, 8), mode="training")
+
+
+def test_a_run_of_a_module_is_by_trace() -> None:
+    """Phases of the run are those of the traced step, and the optimizer takes what learns."""
+    module = Recomputed(False)
+    module.first.bias.requires_grad_(False)
+    run = flopwise.train(module, 50, 2, inputs=(5, 8), optimizer="sgd", convention="ops")
+    assert run.by == "trace" and run.steps == 20
+    flops = flopwise.train(module, 50, 2, inputs=(5, 8), optimizer="sgd")
+    phases = {name: amount // (2 * ONE) for name, amount in flops.per_step.items()}
+    assert phases["forward"] == 5 and phases["backward"] == 4 + 5
+    assert phases["recomputation"] in (3, 4)
+    learned = sum(p.numel() for p in module.parameters() if p.requires_grad)
+    assert run.per_step["optimizer"] == 2 * learned
+    frozen = flopwise.train(module, 50, 2, inputs=(5, 8), frozen=("first.*",))
+    assert frozen.by == "rule" and frozen.per_step["forward"] == 5 * 2 * ONE
+    assert frozen.per_step["backward"] == (3 + 4) * 2 * ONE
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_run_by_trace_equals_a_run_by_rule(name: str) -> None:
+    build, shape = CASES[name]
+    module = build()
+    forward = flopwise.load(module, inputs=shape, mode="train-forward")
+    size = {"samples": 64, "samples_per_batch": shape[0]}
+    traced, ruled = (
+        flopwise.train(s, inputs=i, **size) for s, i in ((module, shape), (forward, None))
+    )
+    assert (traced.by, ruled.by) == ("trace", "rule")
+    # What a fused kernel computes again depends on the kernel that torch takes.
+    assert {**traced.total, "recomputation": 0} == {**ruled.total, "recomputation": 0}

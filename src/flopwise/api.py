@@ -135,37 +135,19 @@ def predict(
 
 def train(
     source: Any = None, samples: float | None = None, epochs: float = 1,
-    device: str | None = None, count: int = 1, utilization: float | None = None, *,
-    operations: str | float | None = None, optimizer: str = "adamw", accumulate: int = 1,
-    frozen: tuple[str, ...] = (), loss: str = "none", samples_per_batch: int | None = None,
-    price: float | None = None, carbon: float | None = None, pue: float = 1.0,
-    power: float | None = None, convention: str = "flops", dtype: str = "", **options: Any,
+    device: str | None = None, count: int = 1, utilization: float | None = None, **asked: Any,
 ) -> Run:  # fmt: skip
-    """What a training run takes: operations, time, energy, money; see `flopwise train --help`.
+    """What a training run takes: operations, time, energy, money.
 
-    `operations` takes the place of a model, or is set beside what the model says. `device` is
-    a name, a device file, or a rate such as "200GFLOPS"; `utilization` a share of its peak, that
-    the device's model predicts unless given. `options` are those of `load`. Raises FlopwiseError.
+    `device` is a name, a device file, or a rate such as "200GFLOPS"; `utilization` a share of its
+    peak, that the device's model predicts unless given. `asked` is what
+    `analyses.training.asked.train` takes (operations, optimizer, frozen, price, ...), and options
+    of `load`. Raises FlopwiseError.
     """
-    from flopwise.analyses.training import budget
-    from flopwise.analyses.training.machine import machine
-    from flopwise.analyses.training.run import Length, Prices, batch_of
-    from flopwise.analyses.training.step import Recipe, reading, step
+    from flopwise.analyses.training.asked import train as analyse
 
-    prices = Prices(price, carbon, pue)
-    on = machine(device, count, dtype or "float32", power) if device else None
-    amount = None if operations is None else budget.quantity(operations)
-    if source is None:
-        return budget.amount(amount, on, utilization, prices)
-    if samples is None:
-        raise FlopwiseError("how long is the run? give --samples (and --epochs)")
-    graph = source if isinstance(source, Graph) else load(source, dtype=dtype, **options)
     with uncollected():
-        training = step(graph, Recipe(optimizer, loss, frozen, accumulate))
-    batch = samples_per_batch or batch_of(training)
-    length = Length(samples, epochs, batch, count, accumulate)
-    found = budget.run(training, length, reading(convention), on, utilization, prices)
-    return found if amount is None else budget.given(found, amount)
+        return analyse(load, source, samples, epochs, device, count, utilization, **asked)
 
 
 def _profile(source: Any, **options: Any) -> Profile:

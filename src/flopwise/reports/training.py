@@ -38,7 +38,8 @@ def _table(run: Run) -> Iterator[str]:
     unit = NAMES[run.unit]
     yield f"  {unit:<16}{'per step':>12}{'in all':>12}"
     for name, amount in run.per_step.items():
-        yield f"  {name:<16}{short(amount):>12}{short(run.total[name]):>12}"
+        how = f"  (by {run.by})" if name == "backward" else ""
+        yield f"  {name:<16}{short(amount):>12}{short(run.total[name]):>12}{how}"
     yield f"  {'executed':<16}{'':>12}{short(run.operations):>12}"
 
 
@@ -122,6 +123,7 @@ def to_dict(run: Run) -> dict[str, Any]:
         "epochs": run.epochs,
         "batch": run.batch,
         "steps": run.steps,
+        "backward_by": run.by or None,
         "operations_per_step": {name: plain(v) for name, v in run.per_step.items()},
         "operations": {**run.total, "model": run.model_operations, "executed": run.operations},
         "device": machine and {

@@ -52,7 +52,7 @@ def run(
         training.forward.name, unit.name, machine, length.samples, length.epochs, length.batch,
         length.steps, once, total, executed, total["forward"] + total["backward"],
         utilized(utilization), coverage=training.profile.coverage,
-        unknown=training.profile.not_counted(),
+        unknown=training.profile.not_counted(), by=training.by,
     )  # fmt: skip
     if machine is not None:
         if utilization is None:
@@ -118,7 +118,7 @@ def _priced(found: Run, machine: Machine | None, prices: Prices) -> Run:
 
 def _notes(found: Run, machine: Machine | None) -> Iterator[str]:
     if machine is not None and machine.count > 1:
-        yield "communication between devices is not counted here: see --data, --tensor, --plan"
+        yield "communication between devices is not counted"
     if machine is not None and machine.power is None and machine.device is not None:
         yield f"nothing tells the power of {machine.name}: give --power"
     if found.coverage < 1:

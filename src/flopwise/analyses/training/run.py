@@ -64,7 +64,8 @@ class Reading:
 class Run:
     """A training run. Seconds, hours, kWh, kg; None where nothing tells (no device, no price).
 
-    `per_step` and `total` are operations by phase, in the reading named by `unit`;
+    `per_step` and `total` are operations by phase, in the reading named by `unit`, the backward
+    by "rule" or by "trace" (empty where only an amount is known);
     `band` is where the time is taken to lie when the utilisation was predicted.
     """
 
@@ -91,6 +92,7 @@ class Run:
     notes: tuple[str, ...] = ()
     coverage: float = 1.0
     unknown: Mapping[str, int] = field(default_factory=dict)
+    by: str = ""
 
     @property
     def days(self) -> float | None:

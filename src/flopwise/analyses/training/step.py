@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any
 
@@ -12,7 +12,7 @@ from flopwise.counts import ZERO, Counts
 from flopwise.errors import FlopwiseError, UnknownName, nearest
 from flopwise.graph import Graph, Node, Tensor
 from flopwise.ops import optimizers
-from flopwise.ops.gradient import Autograd
+from flopwise.ops.gradient import Autograd, smooth
 from flopwise.ops.optimizers import Optimizer
 from flopwise.passes.backward import backward
 from flopwise.passes.training import LOSSES, freeze, training, with_loss
@@ -48,13 +48,15 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Training:
-    """The graph of a step, counted, and the learned tensors with their gradients."""
+    """The graph of a step, counted, and the learned tensors with their gradients; `by` tells
+    where the backward is from, "rule" or "trace"."""
 
     forward: Graph
     graph: Graph
     learned: tuple[tuple[Tensor, Tensor], ...]
     recipe: Recipe
     profile: Profile
+    by: str = "rule"
 
     @cached_property
     def counts(self) -> dict[str, Counts]:
@@ -71,8 +73,10 @@ class Training:
 
 
 def step(graph: Graph, recipe: Recipe = Recipe()) -> Training:
-    """One step of training a network that is in inference or in training. Raises FlopwiseError
-    when nothing in it learns."""
+    """One step of training a network that is in inference or in training, or whose backward was
+    traced already. Raises FlopwiseError when nothing in it learns."""
+    if any(phase(node) == "backward" for node in graph.nodes):
+        return _traced(graph, recipe)
     forward = with_loss(training(freeze(graph, recipe.frozen)), recipe.loss)
     back = backward(forward, recipe.autograd)
     if not back.gradients:
@@ -81,6 +85,19 @@ def step(graph: Graph, recipe: Recipe = Recipe()) -> Training:
     by_name = {t.name: t for t in whole.tensors()}
     learned = tuple((by_name[name], grad) for name, grad in back.gradients.items())
     return Training(forward, whole, learned, recipe, profile(whole, reading("flops")))
+
+
+def _traced(graph: Graph, recipe: Recipe) -> Training:
+    """A step whose backward was traced: what learns takes an update."""
+    forward = replace(graph, nodes=tuple(n for n in graph.nodes if phase(n) == "forward"))
+    learned = {
+        t.name: (t, Tensor(f"grad({t.name})", t.shape, t.dtype))
+        for t in graph.tensors() if t.role == "weight" and t.trainable and smooth(t)
+    }  # fmt: skip
+    gradients = {name: grad for name, (_, grad) in learned.items()}
+    whole = update(graph, gradients, recipe.update, recipe.foreach)
+    counted = profile(whole, reading("flops"))
+    return Training(forward, whole, tuple(learned.values()), recipe, counted, "trace")
 
 
 def reading(name: str) -> Convention:

@@ -172,7 +172,8 @@ class _Names:
         if found is None:
             return replace(node, op="unknown", attrs={"phase": node.attrs.get("phase", "")})
         attrs = {k: v for k, v in node.attrs.items() if k != "wants"}
-        return replace(node, attrs={**attrs, "of": of.op, "amounts": record(found.counts)})
+        attrs |= {"of": of.op, "amounts": record(found.counts), "again": record(found.again)}
+        return replace(node, attrs={**attrs, "forward": forward})
 
     def _custom(self, node: Node, step: aten.Step) -> Node:
         """What a user's rule says."""

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 
 from flopwise import plugins
 from flopwise.dims import Dim, Expr
-from flopwise.errors import FlopwiseError
 from flopwise.graph import Graph, Shape
 
 if TYPE_CHECKING:

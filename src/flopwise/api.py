@@ -85,15 +85,16 @@ def compare(before: Any, after: Any, **options: Any) -> list[Pair]:
     return align(_profile(before, **options), _profile(after, **options))
 
 
-def effective_macs(module: Any, inputs: Any = None, **options: Any) -> Any:
-    """MACs of a PyTorch module whose weight is not zero: what pruning or a mask leaves.
+def effective_macs(source: Any, inputs: Any = None, **options: Any) -> Any:
+    """MACs whose weight is not zero: what pruning or a mask leaves of a PyTorch module or an ONNX
+    file. `options` are those of `count`, or its result as `profile`. Raises FlopwiseError.
 
-    `profile.total().mac` of the same count is the dense number. Raises FlopwiseError.
+    `profile.total().mac` of the same count is the dense number.
     """
     from flopwise.analyses.sparsity import effective_macs as analyse
-    from flopwise.frontends.torch.density import densities
+    from flopwise.frontends import densities
 
-    return analyse(count(module, inputs, **options), densities(module))
+    return analyse(options.get("profile") or count(source, inputs, **options), densities(source))
 
 
 def memory(source: Any, runtime: str = "eager", **options: Any) -> Memory:

@@ -33,11 +33,37 @@ class Pair:
         return _size(self.before) != _size(self.after)
 
 
-def totals(profile: Profile) -> dict[str, Any]:
-    """The numbers that a comparison shows."""
+@dataclass(frozen=True)
+class Comparison:
+    """Networks by name: what each costs in all; of two, their layers aligned (None: not asked
+    for) and where they part."""
+
+    names: list[str]
+    totals: list[dict[str, Any]]
+    pairs: list[Pair] | None
+    difference: Difference | None
+
+
+def side_by_side(
+    profiles: list[Profile], names: list[str], effective: list[Any] | None = None,
+    layers: bool = False, depth: int | None = None,
+) -> Comparison:  # fmt: skip
+    """Compare networks; `effective` are the MACs of each whose weight is not zero."""
+    found = [*map(totals, profiles, effective or [None] * len(profiles))]
+    if len(profiles) != 2:
+        return Comparison(names, found, None, None)
+    before, after = profiles
+    pairs = align(before, after, depth) if layers else None
+    return Comparison(names, found, pairs, first_difference(before, after))
+
+
+def totals(profile: Profile, effective: Any = None) -> dict[str, Any]:
+    """The numbers that a comparison shows; `effective` MACs where they are known."""
     total = profile.total()
+    sparse = {} if effective is None else {"effective_macs": effective}
     return {
-        "params": profile.params, "macs": total.mac, "flops": total.flops, "ops": total.ops,
+        "params": profile.params, "macs": total.mac, **sparse, "flops": total.flops,
+        "ops": total.ops,
         "value": profile.value(), "activations": total.dot, "weight_bytes": profile.weight_bytes,
         "read_bytes": total.read, "write_bytes": total.write,
     }  # fmt: skip

@@ -52,26 +52,27 @@ def _tool_claim(text: str) -> tuple[str, str]:
 @click.command()
 @click.argument("models", nargs=-1, required=True)
 @click.option("--layers", is_flag=True, help="Align the layers of two models.")
+@click.option("--effective", is_flag=True, help="MACs whose weight is not zero, too.")
 @model_options
 def compare(
-    models: tuple[str, ...], layers: bool, inputs: tuple[str, ...], batch: str | None, dtype: str,
+    models: tuple[str, ...], layers: bool, effective: bool, inputs: tuple[str, ...],
+    batch: str | None, dtype: str,
     convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
 ) -> None:  # fmt: skip
     """Models side by side; of two, the first layer in which they differ."""
     from flopwise import api
-    from flopwise.analyses.compare import align, first_difference
+    from flopwise.analyses.compare import side_by_side
     from flopwise.reports.comparison import render, to_json
 
     if len(models) < 2:
         raise FlopwiseError("compare takes two models or more")
     options = request(inputs, batch, dtype)
     profiles = [api.count(m, convention=convention, **options) for m in models]
-    two = len(profiles) == 2
-    pairs = align(profiles[0], profiles[1], depth) if layers and two else None
+    sparse = [api.effective_macs(m, profile=p) for m, p in zip(models, profiles) if effective]
     names = [Path(m).name for m in models]
     names = names if len(set(names)) == len(names) else list(models)
-    found = profiles, names, pairs, first_difference(profiles[0], profiles[1]) if two else None
-    emit(to_json(*found) if fmt == "json" else render(*found, width=terminal()), output)
+    found = side_by_side(profiles, names, sparse, layers, depth)
+    emit(to_json(found) if fmt == "json" else render(found, terminal()), output)
     for profile in profiles:
         fail_if_unknown(profile, strict)
 

@@ -9,12 +9,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
 
 from flopwise import plugins
 from flopwise.dims import Dim
-from flopwise.errors import UnknownFormat, UnknownName, UnreadableModel
+from flopwise.errors import UnknownFormat, UnknownName, UnknownValue, UnreadableModel
 from flopwise.graph import Graph, Shape
 
 # What a broken file makes a reader raise that takes its fields for granted.
@@ -39,13 +40,24 @@ class Request:
 
 class Frontend(Protocol):
     """The names that a frontend module must have. One that takes `--prompt` or `--image`
-    lists these in `OPTIONS`."""
+    lists these in `OPTIONS`; one that can read weights has `densities(source)`."""
 
     SUFFIXES: tuple[str, ...]
 
     def accepts(self, source: Any, head: bytes) -> bool: ...
 
     def load(self, source: Any, request: Request) -> Graph: ...
+
+
+def densities(source: Any) -> dict[str, Fraction]:
+    """The share of non-zero elements of each weight that has zeros, by name; weights of shapes
+    alone have none. Raises UnknownValue for a format whose weights are not read."""
+    source = Path(source) if isinstance(source, str) else source
+    name, frontend = choose(source)
+    read = getattr(frontend, "densities", None)
+    if read is None:
+        raise UnknownValue(f"{source}: weights of {name} models are not read for their zeros")
+    return dict(read(source))
 
 
 def read(source: Any, request: Request) -> Graph:

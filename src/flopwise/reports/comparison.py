@@ -5,41 +5,38 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flopwise.analyses.compare import Difference, Pair, totals
+from flopwise.analyses.compare import Comparison, Difference, Pair
 from flopwise.dims import Expr
-from flopwise.profile import Line, Profile
+from flopwise.profile import Line
 from flopwise.reports import exact, shape_text, short
 from flopwise.reports.json import plain
 from flopwise.reports.table import grid
 
 NAMES = {
-    "params": "params", "macs": "MACs", "flops": "FLOPs", "ops": "ops", "value": "value",
-    "activations": "activations", "weight_bytes": "weight bytes", "read_bytes": "bytes read",
-    "write_bytes": "bytes written",
+    "params": "params", "macs": "MACs", "effective_macs": "effective MACs", "flops": "FLOPs",
+    "ops": "ops", "value": "value", "activations": "activations", "weight_bytes": "weight bytes",
+    "read_bytes": "bytes read", "write_bytes": "bytes written",
 }  # fmt: skip
 
 
-def render(
-    profiles: list[Profile], names: list[str], pairs: list[Pair] | None,
-    difference: Difference | None, width: int | None = None,
-) -> str:  # fmt: skip
+def render(found: Comparison, width: int | None = None) -> str:
     """Totals with the change against the first; then layers, where they were aligned."""
-    found = [totals(p) for p in profiles]
-    rows = []
-    for key, title in NAMES.items():
-        first = found[0][key]
+    names, rows = found.names, []
+    for key in found.totals[0]:
+        first = found.totals[0][key]
         cells = [exact(first)]
-        for other in found[1:]:
+        for other in found.totals[1:]:
             cells += [exact(other[key]), _change(first, other[key])]
-        rows.append([title, *cells])
+        rows.append([NAMES[key], *cells])
     heads = ["", names[0]]
     for name in names[1:]:
         heads += [name, "change"]
     blocks = [grid(heads, rows, 1, width)]
-    if pairs is not None:
-        blocks.append(grid(["layer", "", "params", "MACs", "change"], _layers(pairs), 2, width))
-    if difference is not None:
-        blocks.append(_difference(difference, names))
+    if found.pairs is not None:
+        heads = ["layer", "", "params", "MACs", "change"]
+        blocks.append(grid(heads, _layers(found.pairs), 2, width))
+    if found.difference is not None:
+        blocks.append(_difference(found.difference, names))
     return "\n\n".join(blocks)
 
 
@@ -82,15 +79,13 @@ def _told(line: Line | None) -> str:
     return f"{line.name} ({line.op}, {shape_text(line.shape)}), {costs}"
 
 
-def to_json(
-    profiles: list[Profile], names: list[str], pairs: list[Pair] | None,
-    difference: Difference | None,
-) -> str:  # fmt: skip
+def to_json(found: Comparison) -> str:
     """The comparison as one object."""
-    found: dict[str, Any] = {
+    difference = found.difference
+    told: dict[str, Any] = {
         "models": [
-            {"name": name, "totals": {k: plain(v) for k, v in totals(p).items()}}
-            for name, p in zip(names, profiles)
+            {"name": name, "totals": {k: plain(v) for k, v in totals.items()}}
+            for name, totals in zip(found.names, found.totals)
         ],
         "first_difference": difference and {
             "place": difference.place,
@@ -98,12 +93,12 @@ def to_json(
             "after": _layer(difference.after),
         },
     }  # fmt: skip
-    if pairs is not None:
-        found["layers"] = [
+    if found.pairs is not None:
+        told["layers"] = [
             {"before": _layer(p.before), "after": _layer(p.after), "changed": p.changed}
-            for p in pairs
+            for p in found.pairs
         ]
-    return json.dumps(found, indent=1, ensure_ascii=False)
+    return json.dumps(told, indent=1, ensure_ascii=False)
 
 
 def _layer(line: Line | None) -> dict[str, Any] | None:

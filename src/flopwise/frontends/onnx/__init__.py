@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -65,3 +66,10 @@ def load(source: Any, request: Request) -> Graph:
     else:
         wire, stem = Wire(source.SerializeToString(), "the model"), "model"
     return lower(wire, wire.message(MODEL), stem)
+
+
+def densities(source: Path) -> dict[str, Fraction]:
+    """The share of non-zero elements of each weight. Reads all weight bytes."""
+    from flopwise.frontends.onnx.density import densities as read
+
+    return read(source)

@@ -25,7 +25,7 @@ DTYPES = dict(enumerate((
     "float6",
 )))  # fmt: skip
 
-_RAW = {
+RAW = {
     "float32": "<f4", "uint8": "u1", "int8": "i1", "uint16": "<u2", "int16": "<i2", "int32": "<i4",
     "int64": "<i8", "bool": "?", "float16": "<f2", "float64": "<f8", "uint32": "<u4",
     "uint64": "<u8",
@@ -94,14 +94,14 @@ def _check(message: Message, name: str, size: int, dtype: str) -> None:
 def _value(wire: Wire, message: Message, shape: tuple[int, ...], size: int, dtype: str) -> Any:
     numbers = None
     if "raw_data" in message:
-        if dtype in _RAW:
+        if dtype in RAW:
             data = b"".join(bytes(wire.data[a:b]) for a, b in message["raw_data"])
-            numbers = numpy.frombuffer(data, _RAW[dtype]).tolist()
+            numbers = numpy.frombuffer(data, RAW[dtype]).tolist()
         elif dtype == "bfloat16":  # the upper half of a float32
             data = b"".join(bytes(wire.data[a:b]) for a, b in message["raw_data"])
             halves = numpy.frombuffer(data, "<u2").astype("<u4") << 16
             numbers = halves.view("<f4").tolist()
-    elif dtype in _RAW:
+    elif dtype in RAW:
         numbers = _typed(wire, message, dtype)
     if numbers is None or len(numbers) != size:
         return None

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -36,3 +37,11 @@ def load(source: Any, request: Request) -> Graph:
         module, values = build(source)
         return graph(module, request, values)
     return graph(source, request)
+
+
+def densities(source: Any) -> dict[str, Fraction]:
+    """The share of non-zero elements of each weight and mask; what is named is built for real."""
+    from flopwise.frontends.torch.density import densities as read
+    from flopwise.frontends.torch.source import build
+
+    return read(build(source, real=True)[0] if isinstance(source, (str, Path)) else source)

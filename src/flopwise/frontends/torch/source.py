@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import sys
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -16,8 +17,9 @@ from flopwise.frontends.torch.trace import Builder
 from flopwise.frontends.torch.values import Values
 
 
-def build(source: str | Path) -> tuple[torch.nn.Module, Values]:
-    """Import and call; weights are shapes alone, and values that the code asked for are kept.
+def build(source: str | Path, real: bool = False) -> tuple[torch.nn.Module, Values]:
+    """Import and call; weights are shapes alone unless they are to be `real`, and values that the
+    code asked for are kept.
 
     A class or function is called with what follows `?`, read as Python where it is a
     number, a boolean or None, else as text. Raises UnknownName and UnreadableModel.
@@ -31,13 +33,15 @@ def build(source: str | Path) -> tuple[torch.nn.Module, Values]:
         return target, Values()
     if not callable(target):
         raise UnknownName(f"{text}: {name} is a {type(target).__name__}, which gives no model")
-    return _called(target, given, text)
+    return _called(target, given, text, real)
 
 
-def _called(target: Any, given: dict[str, Any], text: str) -> tuple[torch.nn.Module, Values]:
+def _called(
+    target: Any, given: dict[str, Any], text: str, real: bool
+) -> tuple[torch.nn.Module, Values]:
     builder = Builder()
     try:
-        with builder:
+        with nullcontext() if real else builder:
             made = target(**given)
     except Exception as error:
         raise UnreadableModel(f"{text}: {' '.join(str(error).split())}") from error

@@ -9,6 +9,7 @@ import pytest
 
 import flopwise
 from flopwise.errors import FlopwiseError, UnknownName, UnknownSize, UnknownValue, UnreadableModel
+from support import torchvision_ops
 
 torch = pytest.importorskip("torch")
 nn, F = torch.nn, torch.nn.functional
@@ -333,6 +334,16 @@ def test_a_source_by_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
     ):
         with pytest.raises(FlopwiseError, match=words):
             flopwise.count(source, inputs=(1, 4))
+
+
+@pytest.mark.parametrize("source", ["torchvision:resnet18", "timm:resnet18"])
+def test_a_library_makes_models_by_name(source: str) -> None:
+    if not torchvision_ops.available():
+        pytest.skip("needs torchvision")
+    pytest.importorskip(source.partition(":")[0])
+    assert macs(source, (1, 3, 224, 224)) == 1_814_073_344
+    with pytest.raises(FlopwiseError, match="nosuchnet"):
+        flopwise.count(source.replace("resnet18", "nosuchnet"), inputs=(1, 3, 224, 224))
 
 
 def test_numpy_scalars_and_arrays() -> None:

@@ -1,11 +1,16 @@
 """A training step traced through autograd: true counts of frozen, recomputed, grouped."""
 
+import json
+from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 import flopwise
-from flopwise.errors import UnknownName, UnreadableModel
+from flopwise.cli import main
+from flopwise.errors import FlopwiseError, UnknownName, UnreadableModel
+from flopwise.passes.backward import backward
 
 torch = pytest.importorskip("torch")
 nn, F = torch.nn, torch.nn.functional
@@ -134,7 +139,6 @@ def test_equal_to_flop_counter(name: str) -> None:
 @pytest.mark.parametrize("name", CASES)
 def test_equal_to_the_rules_of_our_own_backward(name: str) -> None:
     """The backward pass that is appended to a graph of any format, on the traced forward."""
-    from flopwise.passes.backward import backward
     from flopwise.profile import profile
 
     build, shape = CASES[name]
@@ -216,3 +220,40 @@ def test_a_run_by_trace_equals_a_run_by_rule(name: str) -> None:
     assert (traced.by, ruled.by) == ("trace", "rule")
     # What a fused kernel computes again depends on the kernel that torch takes.
     assert {**traced.total, "recomputation": 0} == {**ruled.total, "recomputation": 0}
+
+
+def test_a_first_gradient_is_handed_over() -> None:
+    """Autograd copies it only while something else holds it."""
+    profile = flopwise.count(layers(), inputs=(5, 8), mode="train")
+    assert not {"copy", "constant"} & {row.node.op for row in profile.rows}
+
+
+def test_a_folded_line_has_the_result_of_the_forward() -> None:
+    profile = flopwise.count(layers(), inputs=(5, 8), mode="train")
+    assert [(line.name, line.shape) for line in profile.lines(1)] == [
+        (name, (5, 8)) for name in "0123"
+    ]
+
+
+def test_no_backward_of_a_backward() -> None:
+    graph = flopwise.load(layers(), inputs=(5, 8), mode="train")
+    with pytest.raises(FlopwiseError, match="a backward already; load it without mode='train'"):
+        backward(graph)
+
+
+def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "flopwise_test_nets.py").write_text(
+        "import torch\n\ndef net():\n    return torch.nn.Linear(8, 8, bias=False)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    asked = ["flopwise_test_nets:net", "--input", "5x8", "--format", "json", "--mode"]
+    done = CliRunner().invoke(main, [*asked, "train"])
+    assert json.loads(done.stdout)["totals"]["macs"] == 2 * ONE
+    done = CliRunner().invoke(main, [*asked, "training"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "no mode 'training'; did you mean train" in done.stderr
+
+
+def test_a_file_states_a_forward() -> None:
+    with pytest.raises(UnknownName, match="--mode: not for caffe models; a file states one"):
+        flopwise.count("examples/vgg16.prototxt", mode="train")

@@ -141,7 +141,8 @@ class Profile:
 
     def _line(self, rows: tuple[Row, ...], name: str, op: str) -> Line:
         value, whole = sum((self.value_of(r) for r in rows), 0), self._whole
-        last = rows[-1].node
+        forward = (row.node for row in reversed(rows) if not row.node.attrs.get("phase"))
+        last = next(forward, rows[-1].node)
         return Line(
             name, op, last.scope, last.outputs[0].shape if last.outputs else (),
             sum((r.params for r in rows), 0), sum((r.total for r in rows), ZERO), value,

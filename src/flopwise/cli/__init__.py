@@ -76,6 +76,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Tokens that a language model is given."),
         click.option("--image", metavar="HxW", expose_value=False, callback=_keep,
                      help="Height x width of images, where a config leaves it open."),
+        click.option("--mode", metavar="NAME", expose_value=False, callback=_keep,
+                     help="train: a step of forward and backward; train-forward: its forward."),
         click.option("--convention", default="flops", metavar="NAME", help="How to read counts."),
         click.option("--format", "fmt", default="table", metavar="NAME", help=FORMATS + "."),
         click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file."),

@@ -21,6 +21,14 @@ from flopwise.graph import Graph, Shape
 # What a broken file makes a reader raise that takes its fields for granted.
 MALFORMED = (ValueError, KeyError, IndexError, TypeError, AttributeError, OverflowError)
 
+# Options that few formats take, and what to do with the others.
+_SHAPES = "give shapes, as in --input NAME=1x3"
+ADVICE = {
+    "prompt": _SHAPES,
+    "image": _SHAPES,
+    "mode": "a file states one forward; 'flopwise train' appends its backward",
+}
+
 HEAD = 65536
 DEEPEST = 100
 
@@ -39,8 +47,8 @@ class Request:
 
 
 class Frontend(Protocol):
-    """The names that a frontend module must have. One that takes `--prompt` or `--image`
-    lists these in `OPTIONS`; one that can read weights has `densities(source)`."""
+    """The names that a frontend module must have. One that takes `--prompt`, `--image` or
+    `--mode` lists these in `OPTIONS`; one that can read weights has `densities(source)`."""
 
     SUFFIXES: tuple[str, ...]
 
@@ -68,8 +76,8 @@ def read(source: Any, request: Request) -> Graph:
         raise UnknownFormat(f"{source}: no such file")
     name, frontend = choose(source)
     understood = {*getattr(frontend, "OPTIONS", ())}
-    for option in ({"prompt", "image"} & request.options.keys()) - understood:
-        raise UnknownName(f"--{option}: not for {name} models; give shapes, as in --input NAME=1x3")
+    for option in (ADVICE.keys() & request.options.keys()) - understood:
+        raise UnknownName(f"--{option}: not for {name} models; {ADVICE[option]}")
     try:
         return frontend.load(source, request)
     except RecursionError:

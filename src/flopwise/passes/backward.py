@@ -11,6 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
+from flopwise.errors import FlopwiseError
 from flopwise.graph import Graph, Node, Tensor
 from flopwise.ops.gradient import Autograd, Gradient, gradient, record, smooth, stops
 
@@ -54,8 +55,11 @@ def backward(
     """The forward nodes of a graph, then their gradients with respect to every trainable weight.
 
     The gradients of the graph's results come from outside, unless the result is a loss (a
-    scalar). Operators without a gradient rule are listed as unknown.
+    scalar). Operators without a gradient rule are listed as unknown. Raises FlopwiseError where
+    the graph holds a backward already.
     """
+    if any(node.attrs.get("phase") for node in graph.nodes):
+        raise FlopwiseError("the graph holds a backward already; load it without mode='train'")
     needs = requiring(graph)
     tape = _Tape(autograd, needs)
     _seed(graph, tape)

@@ -36,7 +36,7 @@ def train(
     if samples is None:
         raise FlopwiseError("how long is the run? give --samples (and --epochs)")
     mode = "train" if loss == "none" and not frozen else "train-forward"
-    given = {"mode": mode, "dtype": dtype, **options}
+    given = {"preferred_mode": mode, "dtype": dtype, **options}  # of formats that can be trained
     graph = source if isinstance(source, Graph) else load(source, **given)
     training = step(graph, Recipe(optimizer, loss, frozen, accumulate))
     batch = samples_per_batch or batch_of(training)

@@ -17,7 +17,7 @@ from flopwise.frontends import HEAD, Request
 from flopwise.graph import Graph
 
 SUFFIXES: tuple[str, ...] = ()
-OPTIONS = ("prompt", "image")
+OPTIONS = ("prompt", "image", "mode")
 _KEYS = (b'"model_type"', b'"architectures"')
 
 

@@ -16,6 +16,7 @@ from flopwise.frontends import Request
 from flopwise.graph import Graph
 
 SUFFIXES: tuple[str, ...] = ()
+OPTIONS = ("mode",)
 _CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\?.*)?$", re.DOTALL)
 
 

@@ -40,7 +40,7 @@ def graph(module: torch.nn.Module, request: Request, values: Values | None = Non
     The request's `mode` is inference; "train", a step of forward and backward; or
     "train-forward", the forward of one. Raises UnknownName for any other.
     """
-    mode = request.options.get("mode", "")
+    mode = mode_of(request)
     if mode not in MODES:
         raise UnknownName(f"no mode '{mode}'; {nearest(mode, [m for m in MODES if m])}")
     module, ways = bare(module), Ways(autograd=mode == "train")
@@ -61,6 +61,11 @@ def graph(module: torch.nn.Module, request: Request, values: Values | None = Non
         finally:
             outputs = None
             recorder.settle()
+
+
+def mode_of(request: Request) -> str:
+    """What was asked for, or else what the asker would rather have where there is a choice."""
+    return request.options.get("mode") or request.options.get("preferred_mode", "")
 
 
 @dataclass
@@ -167,10 +172,10 @@ def run(
                 stack.enter_context(Reader(recorder.values))
             if given.symbolic:
                 stack.enter_context(enable_python_dispatcher())
-            if request.options.get("mode") != "train":
+            if mode_of(request) != "train":
                 return module(*given.args, **given.kwargs)
             stack.enter_context(torch.enable_grad())
-            stack.enter_context(train.on_shapes(module, recorder.values))
+            stack.enter_context(train.on_shapes(module, recorder))
             outputs = module(*given.args, **given.kwargs)
             train.backward(outputs, recorder, request.options.get("loss"))
             return outputs

@@ -6,6 +6,7 @@ import ast
 import importlib
 import sys
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qsl
@@ -15,6 +16,9 @@ import torch
 from flopwise.errors import UnknownName, UnreadableModel, nearest
 from flopwise.frontends.torch.trace import Builder
 from flopwise.frontends.torch.values import Values
+
+# Libraries that make models by name: `timm:resnet50`, `torchvision:resnet50`.
+ZOOS = {"timm": "timm:create_model", "torchvision": "torchvision.models:get_model"}
 
 
 def build(source: str | Path, real: bool = False) -> tuple[torch.nn.Module, Values]:
@@ -66,6 +70,9 @@ def find(module_name: str, name: str, text: str) -> Any:
     finally:
         if added:
             sys.path.remove(here)
+    if module_name in ZOOS and not hasattr(found, name.partition(".")[0]):
+        home, _, factory = ZOOS[module_name].partition(":")
+        return partial(getattr(importlib.import_module(home), factory), name)
     for part in name.split("."):
         if not hasattr(found, part):
             raise UnknownName(f"{text}: no '{part}'; {nearest(part, _public(found))}")

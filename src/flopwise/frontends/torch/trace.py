@@ -94,9 +94,10 @@ class Recorder(TorchDispatchMode):
             outputs = self._run(func, plan, args, kwargs, operands)
             if key is not None and not self._asked and not (self.autograd and plan.aliases):
                 self._remembered[key] = remembered(outputs, args)
-        scope, phase = ((), "") if self._muted else self._where()
+        muted = self._muted or (self.phase and _handed_over(func))
+        scope, phase = ((), "") if muted else self._where()
         call = Call(func, args, kwargs, outputs, scope, key, phase)
-        if not self._muted:
+        if not muted:
             self.calls.append(call)
         if operands.constant or plan.written or plan.chooses:
             self.values.enter(call, plan.written, plan.aliases, plan.random)
@@ -222,6 +223,18 @@ class Builder(Recorder):
 
     def scope(self) -> Scope:
         return ()
+
+
+def _handed_over(func: Any) -> bool:
+    """Whether autograd copies the first gradient of a weight, which it does only because the
+    trace still holds it; a run hands it over as it is."""
+    node = torch._C._current_autograd_node()
+    if node is None or node.name() != "torch::autograd::AccumulateGrad":
+        return False
+    return func._schema.name in _COPIES
+
+
+_COPIES = {"aten::new_empty_strided", "aten::copy_", "aten::clone", "aten::detach"}
 
 
 def _is_condition(func: Any, args: Any) -> bool:

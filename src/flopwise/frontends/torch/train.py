@@ -10,21 +10,22 @@ import torch
 
 from flopwise.errors import UnreadableModel
 from flopwise.frontends.torch.trace import Recorder
-from flopwise.frontends.torch.values import Values, shape_of, tensors
+from flopwise.frontends.torch.values import shape_of, tensors
 
 BACKWARD = "backward"
 
 
 @contextmanager
-def on_shapes(module: torch.nn.Module, values: Values) -> Iterator[None]:
+def on_shapes(module: torch.nn.Module, recorder: Recorder) -> Iterator[None]:
     """Meta parameters in place of the real ones, wherever modules keep them: gradients come to
     leaves of their own kind. `untouched` puts the real ones back."""
     stand_ins: dict[int, torch.nn.Parameter] = {}
     for parameter in module.parameters():
         if not parameter.is_meta:
-            leaf = torch.nn.Parameter(shape_of(parameter), parameter.requires_grad)
+            with recorder.muted():
+                leaf = torch.nn.Parameter(shape_of(parameter), parameter.requires_grad)
             stand_ins[id(parameter)] = leaf
-            values.adopt(leaf, parameter)
+            recorder.values.adopt(leaf, parameter)
     for part in module.modules():
         if isinstance(part, torch.jit.ScriptModule) and stand_ins:
             raise UnreadableModel(
@@ -54,6 +55,7 @@ def backward(outputs: Any, recorder: Recorder, loss: Callable[[Any], Any] | None
     ends = [t for t in tensors(outputs) if t.requires_grad]
     if not ends:
         raise UnreadableModel("no result of the forward has a gradient: no weight is trainable")
-    seeds = [torch.empty_strided(t.size(), t.stride(), dtype=t.dtype, device="meta") for t in ends]
+    with recorder.muted():
+        seeds = list(map(shape_of, ends))
     recorder.phase = BACKWARD
     torch.autograd.backward(ends, seeds)

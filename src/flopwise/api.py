@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from flopwise import plugins
-from flopwise.dims import Dim, Expr
-from flopwise.graph import Graph, Shape
+from flopwise.dims import Dim
+from flopwise.graph import Graph
+from flopwise.sizes import Size, shapes_of, size_of
 
 if TYPE_CHECKING:
     from flopwise.analyses.compare import Pair
@@ -21,10 +22,9 @@ if TYPE_CHECKING:
     from flopwise.analyses.serving.sweep import Point
     from flopwise.analyses.sweep import Sweep
     from flopwise.analyses.training.run import Run
+    from flopwise.analyses.training_memory import TrainingMemory
     from flopwise.devices import Device
     from flopwise.profile import Profile
-
-Size = Dim | str
 
 
 def load(
@@ -41,8 +41,8 @@ def load(
     from flopwise.passes.bind import bind
     from flopwise.passes.infer import infer
 
-    size = None if batch is None else _size(batch)
-    shapes, arguments = _inputs(inputs)
+    size = None if batch is None else size_of(batch)
+    shapes, arguments = shapes_of(inputs)
     request = Request(shapes, size, dtype, options, arguments)
     with uncollected():
         return infer(bind(read(source, request), request))
@@ -97,13 +97,29 @@ def effective_macs(source: Any, inputs: Any = None, **options: Any) -> Any:
     return analyse(options.get("profile") or count(source, inputs, **options), densities(source))
 
 
-def memory(source: Any, runtime: str = "eager", **options: Any) -> Memory:
-    """Bytes of weights and of live tensors over time, and the peak of a forward pass.
+@overload
+def memory(
+    source: Any, runtime: str = ..., train: Literal[False] = ..., **options: Any
+) -> Memory: ...
+@overload
+def memory(
+    source: Any, runtime: str = ..., *, train: Literal[True], **options: Any
+) -> TrainingMemory: ...
+def memory(source: Any, runtime: str = "eager", train: bool = False, **options: Any) -> Any:
+    """Bytes of weights and of live tensors over time, and the peak: of a forward pass, or with
+    `train` of a training step.
 
-    `options` are those of `load`. Raises FlopwiseError.
+    `options` are those of `load`; with `train` also those of `analyses.training_memory.plan.Plan`:
+    optimizer, checkpoint, amp, lora, device and so on. Raises FlopwiseError.
+
+    >>> memory("examples/vgg16.prototxt", train=True, optimizer="adam").static.optimizer_bytes
+    1106860352
     """
     from flopwise.analyses.memory import memory as analyse
+    from flopwise.analyses.training_memory.plan import asked
 
+    if train:
+        return asked(source, load, options)
     return analyse(source if isinstance(source, Graph) else load(source, **options), runtime)
 
 
@@ -223,9 +239,9 @@ def sweep(
     from flopwise.frontends import Request
 
     columns = grid(parse_varies(vary))
-    shapes, arguments = _inputs(inputs)
+    shapes, arguments = shapes_of(inputs)
     request = Request(
-        shapes, None if batch is None else _size(batch), dtype, options, arguments
+        shapes, None if batch is None else size_of(batch), dtype, options, arguments
     )  # fmt: skip
     with uncollected():
         return analyse(
@@ -250,32 +266,3 @@ def generate_sweep(config: Any, vary: Any, device: str | Device, **asked: Any) -
     from flopwise.analyses.serving.sweep import generate_sweep as analyse
 
     return analyse(config, vary, device, **asked)
-
-
-def _inputs(inputs: Any) -> tuple[dict[str, Shape], Any]:
-    """Shapes by name, where inputs have them; and the inputs themselves, where they hold more."""
-    if inputs is None:
-        return {}, None
-    named = inputs if isinstance(inputs, Mapping) else {"": inputs}
-    if all(isinstance(v, str) or _is_shape(v) for v in named.values()):
-        return {name: _shape(shape) for name, shape in named.items()}, None
-    if all(_is_shape(getattr(v, "shape", None)) for v in named.values()):
-        return {name: tuple(value.shape) for name, value in named.items()}, inputs
-    return {}, inputs
-
-
-def _is_shape(value: Any) -> bool:
-    sizes = isinstance(value, (tuple, list)) and not hasattr(value, "_fields")
-    return sizes and all(isinstance(v, (int, str, Expr)) and not isinstance(v, bool) for v in value)
-
-
-def _shape(shape: Any) -> Shape:
-    from flopwise.sizes import parse_shape
-
-    return parse_shape(shape) if isinstance(shape, str) else tuple(map(_size, shape))
-
-
-def _size(size: Size) -> Dim:
-    from flopwise.sizes import parse, positive
-
-    return positive(parse(size) if isinstance(size, str) else size, "a size")

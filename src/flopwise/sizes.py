@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
@@ -13,6 +13,7 @@ from flopwise.errors import FlopwiseError
 from flopwise.graph import Shape
 
 LARGEST = 10**9 - 1
+Size = Dim | str
 
 
 def parse(text: str) -> Dim:
@@ -92,3 +93,33 @@ def _from_ast(node: ast.expr) -> Dim:
         if name in ("max", "min"):
             return FUNCTIONS[name](_from_ast(node.args[0]), _from_ast(node.args[1]))
     raise ValueError("not a size")
+
+
+def shapes_of(inputs: Any) -> tuple[dict[str, Shape], Any]:
+    """Shapes by name, where inputs have them; and the inputs themselves, where they hold more."""
+    if inputs is None:
+        return {}, None
+    named = inputs if isinstance(inputs, Mapping) else {"": inputs}
+    if all(isinstance(v, str) or _is_shape(v) for v in named.values()):
+        return {name: _shape(shape) for name, shape in named.items()}, None
+    if all(_is_shape(getattr(v, "shape", None)) for v in named.values()):
+        return {name: tuple(value.shape) for name, value in named.items()}, inputs
+    return {}, inputs
+
+
+def _is_shape(value: Any) -> bool:
+    sizes = isinstance(value, (tuple, list)) and not hasattr(value, "_fields")
+    return sizes and all(isinstance(v, (int, str, Expr)) and not isinstance(v, bool) for v in value)
+
+
+def _shape(shape: Any) -> Shape:
+    return parse_shape(shape) if isinstance(shape, str) else tuple(map(size_of, shape))
+
+
+def size_of(size: Size) -> Dim:
+    return positive(parse(size) if isinstance(size, str) else size, "a size")
+
+
+def rebatched(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
+    """Given shapes with a first axis that another batch can take."""
+    return {name: (1, *shape[1:]) if len(shape) > 1 else shape for name, shape in shapes.items()}

@@ -21,12 +21,14 @@ ELSEWHERE = ""  # the storage of a view of what is kept: not counted again
 @dataclass(frozen=True, slots=True)
 class Instant:
     """The operator that runs, the bytes alive while it does, and in which storages they are
-    (a dict that goes on changing: copy it to keep it)."""
+    (a dict that goes on changing: copy it to keep it). `workspace` is what the operator itself
+    needs besides, and is among the bytes."""
 
     index: int
     node: Node
     bytes: Dim
     live: Mapping[str, Dim]
+    workspace: Dim = 0
 
 
 @dataclass
@@ -68,7 +70,8 @@ def walk(
         for output in node.outputs:
             if output.known:
                 storages.enter(output, _home(node, output, storages, i, overwriting), i)
-        yield Instant(i, node, storages.total, storages.live)
+        own: Dim = node.attrs.get("workspace", 0)
+        yield Instant(i, node, storages.total + own, storages.live, own)
         storages.release(node, i)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
 
@@ -10,7 +11,7 @@ from flopwise.analyses.memory import Memory
 from flopwise.reports import memory as size
 from flopwise.reports.json import plain
 
-BARS = " ▁▂▃▄▅▆▇█"
+HEIGHTS = " ▁▂▃▄▅▆▇█"
 COLUMNS = 72
 
 
@@ -24,20 +25,18 @@ def render(found: Memory, name: str) -> str:
         f"  feature memory     {size(found.feature_bytes)} (every output kept)",
         "  alive at the peak  " + ", ".join(f"{n} {size(b)}" for n, b in found.live_at_peak[:6]),
     ]
-    picture = timeline(found)
+    picture = bars([m.live_bytes for m in found.timeline], found.peak_activation_bytes)
     return "\n".join([*lines, "", *picture] if picture else lines)
 
 
-def timeline(found: Memory) -> list[str]:
+def bars(live: Sequence[Any], highest: Any) -> list[str]:
     """Live bytes over the operators in order, as a row of bars."""
-    live = [m.live_bytes for m in found.timeline]
-    highest = found.peak_activation_bytes
     if not live or not isinstance(highest, int) or highest == 0:
         return []
     edges = [i * len(live) // COLUMNS for i in range(COLUMNS + 1)]
-    tops: list[Any] = [max(live[a:b]) for a, b in pairwise(edges) if b > a]  # type: ignore[type-var]
-    bars = "".join(BARS[round(top / highest * (len(BARS) - 1))] for top in tops)
-    return [f"  {bars}", f"  first operator … last ({len(live)}); full height {size(highest)}"]
+    tops: list[Any] = [max(live[a:b]) for a, b in pairwise(edges) if b > a]
+    row = "".join(HEIGHTS[round(top / highest * (len(HEIGHTS) - 1))] for top in tops)
+    return [f"  {row}", f"  first operator … last ({len(live)}); full height {size(highest)}"]
 
 
 def to_json(found: Memory) -> str:

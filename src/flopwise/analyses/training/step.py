@@ -14,7 +14,9 @@ from flopwise.graph import Graph, Node, Tensor
 from flopwise.ops import optimizers
 from flopwise.ops.gradient import Autograd, smooth
 from flopwise.ops.optimizers import Optimizer
-from flopwise.passes.backward import backward
+from flopwise.passes.autocast import autocast
+from flopwise.passes.backward import Segment, backward
+from flopwise.passes.checkpoint import segments
 from flopwise.passes.training import LOSSES, freeze, training, with_loss
 from flopwise.passes.update import update
 from flopwise.profile import Profile, Row, profile
@@ -25,7 +27,12 @@ READINGS = ("flops", "macs", "ops")
 
 @dataclass(frozen=True)
 class Recipe:
-    """How a network is trained, as far as it changes what a step costs."""
+    """How a network is trained, as far as it changes what a step costs.
+
+    `amp` is the half precision of automatic mixed precision, empty for none; with `masters` the
+    optimizer updates float32 copies of weights in half precision; `checkpoint` is one of
+    `passes.checkpoint.CHECKPOINTING`, or the segments themselves.
+    """
 
     optimizer: str = "adamw"
     loss: str = "none"
@@ -33,6 +40,9 @@ class Recipe:
     accumulate: int = 1
     autograd: Autograd = field(default_factory=Autograd)
     foreach: bool = False
+    amp: str = ""
+    masters: bool = False
+    checkpoint: str | tuple[Segment, ...] = "none"
 
     def __post_init__(self) -> None:
         optimizers.find(self.optimizer)
@@ -48,15 +58,19 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Training:
-    """The graph of a step, counted, and the learned tensors with their gradients; `by` tells
+    """The graph of a step, and the learned tensors with their gradients; `by` tells
     where the backward is from, "rule" or "trace"."""
 
     forward: Graph
     graph: Graph
     learned: tuple[tuple[Tensor, Tensor], ...]
     recipe: Recipe
-    profile: Profile
     by: str = "rule"
+
+    @cached_property
+    def profile(self) -> Profile:
+        """The step, counted."""
+        return profile(self.graph, reading("flops"))
 
     @cached_property
     def counts(self) -> dict[str, Counts]:
@@ -78,13 +92,16 @@ def step(graph: Graph, recipe: Recipe = Recipe()) -> Training:
     if any(phase(node) == "backward" for node in graph.nodes):
         return _traced(graph, recipe)
     forward = with_loss(training(freeze(graph, recipe.frozen)), recipe.loss)
-    back = backward(forward, recipe.autograd)
+    forward = autocast(forward, recipe.amp) if recipe.amp else forward
+    rerun = recipe.checkpoint
+    rerun = segments(forward, rerun) if isinstance(rerun, str) else rerun
+    back = backward(forward, recipe.autograd, rerun)
     if not back.gradients:
         raise FlopwiseError(f"{graph.name or 'the model'}: no trainable weight to learn")
     whole = update(back.graph, back.gradients, recipe.update, recipe.foreach)
     by_name = {t.name: t for t in whole.tensors()}
     learned = tuple((by_name[name], grad) for name, grad in back.gradients.items())
-    return Training(forward, whole, learned, recipe, profile(whole, reading("flops")))
+    return Training(forward, whole, learned, recipe)
 
 
 def _traced(graph: Graph, recipe: Recipe) -> Training:
@@ -96,8 +113,7 @@ def _traced(graph: Graph, recipe: Recipe) -> Training:
     }  # fmt: skip
     gradients = {name: grad for name, (_, grad) in learned.items()}
     whole = update(graph, gradients, recipe.update, recipe.foreach)
-    counted = profile(whole, reading("flops"))
-    return Training(forward, whole, tuple(learned.values()), recipe, counted, "trace")
+    return Training(forward, whole, tuple(learned.values()), recipe, "trace")
 
 
 def reading(name: str) -> Convention:

@@ -222,7 +222,7 @@ def test_formats() -> None:
     assert [{k: int(v) for k, v in r.items() if k != "convention"} for r in rows] == found["points"]
     table = run(*options)
     assert "8 points of VGG-16" in table and "the weights depend on h, w" in table
-    assert run(*options, "--format", "markdown").count("\n| ") == 9
+    assert run(*options, "--format", "markdown").count("\n| ") == 10
     assert "no format 'latex' of sweeps" in run(*options, "--format", "latex", code=2)
 
 

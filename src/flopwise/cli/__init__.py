@@ -7,11 +7,14 @@ import sys
 from collections.abc import Callable
 from importlib import import_module
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from flopwise.errors import FlopwiseError
+
+if TYPE_CHECKING:
+    from flopwise.reports.page import Page
 
 FORMATS = "table, json, csv, markdown, latex or html"
 
@@ -105,6 +108,13 @@ def request(inputs: tuple[str, ...], batch: str | None, dtype: str) -> dict[str,
 def terminal() -> int | None:
     """The width of the terminal; None when the output goes elsewhere."""
     return shutil.get_terminal_size()[0] if sys.stdout.isatty() else None
+
+
+def show(page: Page, fmt: str, output: Path | None) -> None:
+    """Print, or write, what an analysis found. Raises UnknownName for no such format."""
+    from flopwise.reports.page import render
+
+    emit(render(page, fmt, terminal()), output)
 
 
 def emit(text: str, output: Path | None) -> None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from flopwise.cli import emit, fail_if_unknown, model_options, request, terminal
+from flopwise.cli import emit, fail_if_unknown, model_options, request, show
 from flopwise.errors import FlopwiseError
 
 
@@ -62,7 +62,7 @@ def compare(
     """Models side by side; of two, the first layer in which they differ."""
     from flopwise import api
     from flopwise.analyses.compare import side_by_side
-    from flopwise.reports.comparison import render, to_json
+    from flopwise.reports.comparison import page
 
     if len(models) < 2:
         raise FlopwiseError("compare takes two models or more")
@@ -71,8 +71,7 @@ def compare(
     sparse = [api.effective_macs(m, profile=p) for m, p in zip(models, profiles) if effective]
     names = [Path(m).name for m in models]
     names = names if len(set(names)) == len(names) else list(models)
-    found = side_by_side(profiles, names, sparse, layers, depth)
-    emit(to_json(found) if fmt == "json" else render(found, terminal()), output)
+    show(page(side_by_side(profiles, names, sparse, layers, depth)), fmt, output)
     for profile in profiles:
         fail_if_unknown(profile, strict)
 
@@ -93,7 +92,7 @@ def check(
 ) -> None:  # fmt: skip
     """Exit 1 when a model costs more than its bounds; without MODEL, those of pyproject.toml."""
     from flopwise.cli import checking
-    from flopwise.reports.findings import render, to_json
+    from flopwise.reports.findings import page
 
     options = {**request(inputs, batch, dtype), "convention": convention}
     if model is None:
@@ -104,7 +103,7 @@ def check(
         checking.save(checked, save_baseline)
         return
     findings = checking.findings(checked, checking.read_baseline(baseline))
-    emit(to_json(findings) if fmt == "json" else render(findings), output)
+    show(page(findings), fmt, output)
     checking.tell_github(findings)
     for profile in (c.profile for c in checked):
         fail_if_unknown(profile, strict)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flopwise.cli import emit, fail_if_unknown, model_options, request, terminal
+from flopwise.cli import emit, fail_if_unknown, model_options, request, show, terminal
 
 
 @click.command()
@@ -37,11 +37,11 @@ def explain(
     """The formula of each number of LAYER (or of all), in letters, then in numbers."""
     from flopwise import api
     from flopwise.analyses.explain import explain as analyse
-    from flopwise.reports.formulas import render, to_json
+    from flopwise.reports.formulas import page
 
     profile = api.count(model, convention=convention, **request(inputs, batch, dtype))
-    explanations = analyse(profile, layer)
-    emit(to_json(explanations) if fmt == "json" else render(explanations), output)
+    title = " ".join(filter(None, (profile.graph.name, layer)))
+    show(page(analyse(profile, layer), title), fmt, output)
     fail_if_unknown(profile, strict)
 
 

@@ -1,8 +1,7 @@
-"""Networks side by side, as text or JSON."""
+"""Networks side by side."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flopwise.analyses.compare import Comparison, Difference, Pair
@@ -10,7 +9,7 @@ from flopwise.dims import Expr
 from flopwise.profile import Line
 from flopwise.reports import exact, shape_text, short
 from flopwise.reports.json import plain
-from flopwise.reports.table import grid
+from flopwise.reports.page import Block, Grid, Page
 
 NAMES = {
     "params": "params", "macs": "MACs", "effective_macs": "effective MACs", "flops": "FLOPs",
@@ -19,8 +18,19 @@ NAMES = {
 }  # fmt: skip
 
 
-def render(found: Comparison, width: int | None = None) -> str:
+def page(found: Comparison) -> Page:
     """Totals with the change against the first; then layers, where they were aligned."""
+    blocks: list[Block] = [_totals(found)]
+    if found.pairs is not None:
+        headings = ["layer", "", "params", "MACs", "change"]
+        blocks.append(Grid(headings, _layers(found.pairs), 2))
+    if found.difference is not None:
+        blocks.append(_difference(found.difference, found.names))
+    told = record(found)
+    return Page(" and ".join(found.names), blocks, told, told.get("layers") or told["models"])
+
+
+def _totals(found: Comparison) -> Grid:
     names, rows = found.names, []
     for key in found.totals[0]:
         first = found.totals[0][key]
@@ -31,13 +41,7 @@ def render(found: Comparison, width: int | None = None) -> str:
     heads = ["", names[0]]
     for name in names[1:]:
         heads += [name, "change"]
-    blocks = [grid(heads, rows, 1, width)]
-    if found.pairs is not None:
-        heads = ["layer", "", "params", "MACs", "change"]
-        blocks.append(grid(heads, _layers(found.pairs), 2, width))
-    if found.difference is not None:
-        blocks.append(_difference(found.difference, names))
-    return "\n\n".join(blocks)
+    return Grid(heads, rows)
 
 
 def _change(before: Any, after: Any) -> str:
@@ -79,8 +83,8 @@ def _told(line: Line | None) -> str:
     return f"{line.name} ({line.op}, {shape_text(line.shape)}), {costs}"
 
 
-def to_json(found: Comparison) -> str:
-    """The comparison as one object."""
+def record(found: Comparison) -> dict[str, Any]:
+    """The JSON."""
     difference = found.difference
     told: dict[str, Any] = {
         "models": [
@@ -98,7 +102,7 @@ def to_json(found: Comparison) -> str:
             {"before": _layer(p.before), "after": _layer(p.after), "changed": p.changed}
             for p in found.pairs
         ]
-    return json.dumps(told, indent=1, ensure_ascii=False)
+    return told
 
 
 def _layer(line: Line | None) -> dict[str, Any] | None:

@@ -1,13 +1,13 @@
-"""Findings of a budget check: text, JSON, GitHub annotations and step summary."""
+"""Findings of a budget check; for GitHub as annotations and step summary too."""
 
 from __future__ import annotations
 
-import json
 from decimal import Decimal
 from typing import Any
 
 from flopwise.analyses.budget import Finding
 from flopwise.reports import exact
+from flopwise.reports.page import Page
 
 
 def render(findings: list[Finding]) -> str:
@@ -33,7 +33,7 @@ def summary(findings: list[Finding]) -> str:
     )
 
 
-def to_json(findings: list[Finding]) -> str:
+def page(findings: list[Finding]) -> Page:
     found = [
         {
             "model": f.model, "quantity": f.quantity, "value": _plain(f.value),
@@ -41,7 +41,8 @@ def to_json(findings: list[Finding]) -> str:
         }
         for f in findings
     ]  # fmt: skip
-    return json.dumps({"passed": not any(f.over for f in findings), "findings": found}, indent=1)
+    record = {"passed": not any(f.over for f in findings), "findings": found}
+    return Page("Budgets", [render(findings)], record, found)
 
 
 def _said(finding: Finding) -> str:

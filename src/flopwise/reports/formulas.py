@@ -1,13 +1,13 @@
-"""Explanations as text: the formula of each number, in letters, then in numbers."""
+"""Explanations: the formula of each number, in letters, then in numbers."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 
 from flopwise.analyses.explain import Explanation, Formula
 from flopwise.reports import exact
+from flopwise.reports.page import Page
 
 
 def render(explanations: Iterable[Explanation]) -> str:
@@ -15,10 +15,11 @@ def render(explanations: Iterable[Explanation]) -> str:
     return "\n\n".join(_block(e) for e in explanations)
 
 
-def to_json(explanations: Iterable[Explanation]) -> str:
-    """The same as JSON, a list of layers."""
+def page(explanations: Sequence[Explanation], title: str) -> Page:
+    """One block per layer; the record is a list of layers, a row each formula."""
     layers = [asdict(e) for e in explanations]
-    return json.dumps(layers, indent=1, ensure_ascii=False, default=str)
+    rows = [{"layer": x["name"], "op": x["op"], **f} for x in layers for f in x["formulas"]]
+    return Page(title, [*map(_block, explanations)], layers, rows)
 
 
 def _block(explanation: Explanation) -> str:

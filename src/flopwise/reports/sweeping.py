@@ -1,4 +1,4 @@
-"""A sweep as a table, JSON, CSV, Markdown or a plot: one row per point."""
+"""A sweep: one row per point."""
 
 from __future__ import annotations
 
@@ -9,27 +9,25 @@ from typing import Any
 
 from flopwise.analyses.sweep import COLUMNS, Sweep
 from flopwise.dims import symbols
-from flopwise.errors import UnknownName, nearest
-from flopwise.reports import exact, memory, short
+from flopwise.reports import exact, memory, page, short
 from flopwise.reports.json import plain
-from flopwise.reports.markdown import escape
-from flopwise.reports.table import grid
+from flopwise.reports.page import Block, Grid, Page
 
 SHOWN = ("params", "macs", "value", "peak_bytes")
 
 
 def render(found: Sweep, fmt: str, width: int | None = None) -> str:
-    """Raises UnknownName for a format that sweeps do not have."""
-    formats = {"table": table, "json": to_json, "csv": to_csv, "markdown": markdown}
-    if fmt not in formats:
-        raise UnknownName(f"no format '{fmt}' of sweeps; {nearest(fmt, list(formats))}")
-    return table(found, width) if fmt == "table" else formats[fmt](found)
+    """Raises UnknownName for a format that there is not."""
+    if fmt in ("json", "csv"):
+        return to_json(found) if fmt == "json" else to_csv(found)
+    name = found.profile.graph.name
+    blocks: list[Block] = [Grid(_headings(found), _cells(found), 0), _summary(found)]
+    return page.render(Page(f"{len(found):,} points of {name}", blocks, {}), fmt, width)
 
 
-def table(found: Sweep, width: int | None = None) -> str:
-    """Rounded numbers for people, and the totals in letters."""
-    lines = [grid(_headings(found), _cells(found), 0, width), ""]
-    lines += [f"{len(found):,} points of {found.profile.graph.name}"]
+def _summary(found: Sweep) -> str:
+    """The totals in letters."""
+    lines = [f"{len(found):,} points of {found.profile.graph.name}"]
     lines += [f"  {what} = {exact(size)}" for what, size in _told(found)]
     missing = found.profile.not_counted()
     if missing:
@@ -63,12 +61,6 @@ def _cells(found: Sweep) -> list[list[str]]:
          memory(row["peak_bytes"])]
         for row in found.rows()
     ]  # fmt: skip
-
-
-def markdown(found: Sweep) -> str:
-    """A GitHub table."""
-    rows = [_headings(found), ["--:" for _ in _headings(found)], *_cells(found)]
-    return "\n".join("| " + " | ".join(map(escape, row)) + " |" for row in rows)
 
 
 def to_csv(found: Sweep) -> str:

@@ -223,7 +223,7 @@ def test_formats() -> None:
     table = run(*options)
     assert "8 points of VGG-16" in table and "the weights depend on h, w" in table
     assert run(*options, "--format", "markdown").count("\n| ") == 10
-    assert "no format 'latex' of sweeps" in run(*options, "--format", "latex", code=2)
+    assert "no format 'svg'" in run(*options, "--format", "svg", code=2)
 
 
 def test_modules_are_counted_point_by_point() -> None:

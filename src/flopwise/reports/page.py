@@ -104,7 +104,7 @@ def _latex(block: Block) -> str:
     if isinstance(block, str):
         lines = " \\\\\n".join(map(_typed, block.splitlines()))
         return f"\\begin{{flushleft}}\\ttfamily\n{lines}\n\\end{{flushleft}}"
-    columns = "l" * block.texts + "r" * (len(block.headings) - block.texts)
+    columns = "".join("l" if i < block.texts else "r" for i in range(len(block.headings)))
     heads, *rows = (" & ".join(map(latex_text, row)) + r" \\" for row in _all(block))
     begin = [f"\\begin{{tabular}}{{{columns}}}", r"\toprule", heads, r"\midrule"]
     return "\n".join([*begin, *rows, r"\bottomrule", r"\end{tabular}"])
@@ -113,7 +113,7 @@ def _latex(block: Block) -> str:
 def _typed(line: str) -> str:
     """A line that keeps its indentation and its columns."""
     parts = re.split("(^ +| {2,})", line)
-    return "".join("~" * len(p) if p.isspace() else latex_text(p) for p in parts) or "~"
+    return "".join(p.replace(" ", "~") if p.isspace() else latex_text(p) for p in parts) or "~"
 
 
 def _all(block: Grid) -> list[Sequence[str]]:

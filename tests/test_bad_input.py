@@ -34,7 +34,7 @@ def refused(result: Result) -> str:
         (INPUT.encode() + b'layer { name: "a" type: "ReLU"', "missing"),
         (b'layer { name: "a" } }', "out of place"),
         (b"layer " + b"{ layer " * 10_000, "nested more than"),
-        (b'layer { name: "a" type: "ReLU" bottom: "nowhere" top: "a" }', "'nowhere' is made by no"),
+        (b'layer { name: "a" type: "ReLU" bottom: "nowhere" top: "a" }', "size of input 'nowhere'"),
         (
             b'layer { name: "a" type: "ReLU" bottom: "b" top: "a" }\n'
             b'layer { name: "b" type: "ReLU" bottom: "a" top: "b" }',

@@ -127,6 +127,12 @@ class Profile:
         origins = [r.node.origin or r.node.op for r in self.unknown]
         return {origin: origins.count(origin) for origin in dict.fromkeys(origins)}
 
+    def open_shapes(self) -> list[str]:
+        """Tensors of unknown shape that operators of known operands make: what follows them
+        cannot be counted until somebody says their shapes."""
+        rows = [r.node for r in self.unknown if all(t is None or t.known for t in r.node.inputs)]
+        return [t.name for node in rows for t in node.outputs if not t.known]
+
     def lines(self, depth: int | None = None) -> list[Line]:
         """One line per operator, or per module path cut to `depth` parts."""
         if depth is None:

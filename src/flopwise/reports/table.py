@@ -93,4 +93,6 @@ def summary(profile: Profile) -> list[str]:
     if missing:
         listed = ", ".join(f"{n} x {origin}" for origin, n in missing.items())
         lines.append(f"NOT COUNTED: {listed}")
+        shapes = " ".join(f"--input {name}=SHAPE" for name in profile.open_shapes())
+        lines += [f"to count what follows: {shapes}"] if shapes else []
     return [*lines, *(f"note: {note}" for note in profile.graph.notes)]

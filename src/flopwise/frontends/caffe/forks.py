@@ -42,6 +42,18 @@ def prior_box(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     emit("prior_box", *x, priors=priors)
 
 
+def prior_box_clustered(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
+    """One box per width and height, which stand in pairs."""
+    emit("prior_box", *x, priors=len(layer.sub("prior_box_param").all("width")))
+
+
+def proposal(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
+    """py-faster-rcnn's layer in C++; without its numbers, the defaults of its configuration."""
+    p = layer.sub("proposal_param")
+    pre, post = p.number("pre_nms_topn", 6000), p.number("post_nms_topn", 300)
+    emit("proposal", *x[:2], tops=0, pre=pre, post=post)
+
+
 def detection_output(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     p = layer.sub("detection_output_param")
     keep, top = p.number("keep_top_k", -1), p.sub("nms_param").number("top_k", -1)
@@ -110,9 +122,11 @@ def one(op: str, **attrs: Any) -> Callable[[Emit, Layer, list[Tensor]], Any]:
 
 FORKS: dict[str, Callable[[Emit, Layer, list[Tensor]], Any]] = {
     "BN": bn, "Axpy": one("fma"), "Permute": permute, "Normalize": normalize,
-    "PriorBox": prior_box, "DetectionOutput": detection_output, "ShuffleChannel": channel_shuffle,
+    "PriorBox": prior_box, "PriorBoxClustered": prior_box_clustered, "Proposal": proposal,
+    "DetectionOutput": detection_output, "ShuffleChannel": channel_shuffle,
     "Interp": interp, "Upsample": upsample, "Reorg": reorg, "ROIPooling": roi_pooling,
     "ROIAlign": roi_pooling, "PSROIPooling": ps_roi_pooling,
     "DeformableConvolution": deformable, "ReLU6": one("relu6"), "HSwish": one("hard_swish"),
-    "HSigmoid": one("hard_sigmoid"), "Mish": one("mish"),
+    "HSigmoid": one("hard_sigmoid"), "Mish": one("mish"), "SeLu": one("selu"),
+    "SeLuDropout": one("dropout"),
 }  # fmt: skip

@@ -136,13 +136,20 @@ def batch_norm(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
 
 
 def scale(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
-    """A learned factor per channel; with two bottoms, the product of both."""
+    """A learned factor per channel, or that of a second bottom, and an offset."""
     p = layer.sub("scale_param")
-    if len(x) > 1:
-        emit("scale", x[0], x[1])
+    weight = x[1] if len(x) > 1 else emit.weight("weight")
+    bias = emit.weight("bias") if p.flag("bias_term", False) else None
+    axis, axes = p.number("axis", 1), p.number("num_axes", 2 if len(x) > 1 else 1)
+    if (axis, axes) == (1, 1) or (axis, axes) == (1, 2):
+        emit("scale", x[0], weight, bias)
         return
-    weight = emit.weight("weight")
-    emit("scale", x[0], weight, emit.weight("bias") if p.flag("bias_term", False) else None)
+    # As many axes as the factor has, from `axis` on.
+    spans = {(0, 1): "n", (0, 2): "n c", (0, -1): "n c *x", (1, -1): "c *x"}
+    if axes and (axis, axes) not in spans:
+        raise UnreadableModel(f"factors over {axes} axes from axis {axis} on are not known here")
+    over = spans.get((axis, axes), "")
+    emit("scale", x[0], weight, bias, pattern=f"n c *x, weight?: {over}, bias?: {over} -> n c *x")
 
 
 def bias(emit: Emit, layer: Layer, x: list[Tensor]) -> None:

@@ -96,9 +96,12 @@ class Net:
                 self.input(name, shape)
             return
         for bottom in layer.bottoms:
-            if bottom not in self.blobs:
-                made = "only by a later layer (a cycle?)" if bottom in tops else "by no layer"
-                raise UnreadableModel(f"its bottom '{bottom}' is made {made}")
+            if bottom in tops and bottom not in self.blobs:
+                raise UnreadableModel(
+                    f"its bottom '{bottom}' is made only by a later layer (a cycle?)"
+                )
+            if bottom not in self.blobs:  # an input whose size has to be given
+                self.input(bottom, None)
         x = [self.blobs[b] for b in layer.bottoms]
         if layer.type in NOT_NETWORK:
             self.left_out.append(layer.type)

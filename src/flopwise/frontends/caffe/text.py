@@ -132,6 +132,7 @@ _OLD_TYPES = {
     "EUCLIDEAN_LOSS": "EuclideanLoss", "HINGE_LOSS": "HingeLoss", "INFOGAIN_LOSS": "InfogainLoss",
     "MULTINOMIAL_LOGISTIC_LOSS": "MultinomialLogisticLoss", "CONTRASTIVE_LOSS": "ContrastiveLoss",
     "SIGMOID_CROSS_ENTROPY_LOSS": "SigmoidCrossEntropyLoss", "HDF5_OUTPUT": "HDF5Output",
+    "CROP": "Crop", "PRELU": "PReLU", "EMBED": "Embed", "RESHAPE": "Reshape",
 }  # fmt: skip
 
 

@@ -1,0 +1,92 @@
+"""Layers as published Caffe files write them."""
+
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+import flopwise
+from flopwise.cli import main
+
+DATA = 'input: "data" input_shape { dim: 2 dim: 6 dim: 4 dim: 5 } '
+
+
+def net(folder: Path, text: str) -> Path:
+    file = folder / "net.prototxt"
+    file.write_text(text)
+    return file
+
+
+def layer(kind: str, bottoms: str, top: str, param: str = "") -> str:
+    given = " ".join(f'bottom: "{b}"' for b in bottoms.split())
+    return f'layer {{ name: "{top}" type: "{kind}" {given} top: "{top}" {param} }} '
+
+
+POOL = layer("Pooling", "data", "p", "pooling_param { pool: AVE global_pooling: true }")
+DENSE = layer("InnerProduct", "p", "fc", "inner_product_param { num_output: 6 }")
+
+
+def test_excitation_by_a_second_bottom(tmp_path: Path) -> None:
+    """SE-BN-Inception of hujie-frank/SENet: factors [n c] from the first axis on."""
+    scale = layer("Scale", "data fc", "s", "scale_param { axis: 0 }")
+    profile = flopwise.count(net(tmp_path, DATA + POOL + DENSE + scale))
+    assert profile.coverage == 1
+    (row,) = (r for r in profile.rows if r.node.name == "s")
+    assert row.total.mul == 2 * 6 * 4 * 5 and row.node.outputs[0].shape == (2, 6, 4, 5)
+
+
+@pytest.mark.parametrize(
+    ("param", "params"),
+    [
+        ("", 6),
+        ("bias_term: true", 12),
+        ("axis: 0", 2),
+        ("axis: 0 num_axes: 2", 12),
+        ("axis: 0 num_axes: -1", 240),
+        ("num_axes: -1", 120),
+        ("num_axes: 0 bias_term: true", 2),
+    ],
+)
+def test_learned_factors_span_the_axes_that_they_say(
+    param: str, params: int, tmp_path: Path
+) -> None:
+    """scale_param of BVLC caffe.proto: num_axes axes from axis on; -1 all, 0 none."""
+    text = layer("Scale", "data", "s", f"scale_param {{ {param} }}")
+    profile = flopwise.count(net(tmp_path, DATA + text))
+    assert (profile.params, profile.total().mul) == (params, 240)
+
+
+def test_a_bottom_that_no_layer_makes_is_an_input(tmp_path: Path) -> None:
+    file = net(tmp_path, POOL)
+    with pytest.raises(flopwise.FlopwiseError, match=r"size of input 'data'.*--input data="):
+        flopwise.count(file)
+    assert flopwise.count(file, {"data": (1, 6, 4, 5)}).rows[0].node.outputs[0].sizes[1] == 6
+
+
+def test_proposals_of_a_layer_in_python(tmp_path: Path) -> None:
+    """What follows an unknown layer is counted once its shape is given, and the table says how."""
+    python = layer("Python", "data", "rois", 'python_param { layer: "ProposalLayer" }')
+    pool = layer("ROIPooling", "data rois", "roi", "roi_pooling_param { pooled_w: 2 pooled_h: 2 }")
+    head = layer("InnerProduct", "roi", "fc", "inner_product_param { num_output: 7 }")
+    file = net(tmp_path, DATA + python + pool + head)
+    said = CliRunner().invoke(main, [str(file)]).stdout
+    assert said.rstrip().endswith("to count what follows: --input rois=SHAPE")
+    profile = flopwise.count(file, {"data": (2, 6, 4, 5), "rois": (300, 5)})
+    assert profile.total().mac == 300 * 7 * 6 * 2 * 2
+    assert profile.not_counted() == {"Python (ProposalLayer) layer": 1}
+
+
+def test_proposals_of_a_layer_in_cpp(tmp_path: Path) -> None:
+    text = (
+        'input: "scores" input_shape { dim: 1 dim: 6 dim: 4 dim: 5 } '
+        'input: "boxes" input_shape { dim: 1 dim: 12 dim: 4 dim: 5 } '
+        + layer("Proposal", "scores boxes", "rois", "proposal_param { post_nms_topn: 9 }")
+    )
+    assert flopwise.count(net(tmp_path, text)).rows[0].node.outputs[0].shape == (9, 5)
+
+
+def test_clustered_priors(tmp_path: Path) -> None:
+    """Open Model Zoo's retail detectors: widths and heights in pairs."""
+    sizes = "width: 10 width: 20 width: 30 height: 5 height: 6 height: 7"
+    text = layer("PriorBoxClustered", "data data", "b", f"prior_box_param {{ {sizes} }}")
+    assert flopwise.count(net(tmp_path, DATA + text)).rows[0].node.outputs[0].shape == (1, 2, 240)

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flopwise.counts import ELEMENTARY, FIELDS, ZERO, Counts, dots
+from flopwise.counts import ELEMENTARY, FIELDS, ZERO, Counts, dots, summed, together
 from flopwise.dims import symbol
 
 N, K = symbol("N"), symbol("K")
@@ -80,3 +80,15 @@ def test_kinds_are_a_closed_list() -> None:
         ZERO.mac = 1
     with pytest.raises(AttributeError):
         ZERO.weigh({"flop": 1})
+
+
+def test_sums_of_many_are_those_of_one_by_one() -> None:
+    """In numbers and in letters, which may also cancel out."""
+    n, h = symbol("n"), symbol("h")
+    parts = [Counts(mac=3, read=2), Counts(mac=n * h, add=h), Counts(mac=-1 * n * h, add=2)]
+    for some in (parts, parts[:1], parts[:2], []):
+        assert together(some) == sum(some, ZERO)
+    assert together(parts).mac == 3
+    assert summed([n, 1, h, -1 * n, -1]) == h
+    assert summed([n, 2, -1 * n]) == 2
+    assert Counts(mac=n, read=1).moving(h, 4) == Counts(mac=n) + Counts(read=h + 1, write=4)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
 
 from flopwise import dims
-from flopwise.dims import Dim
+from flopwise.dims import Dim, Expr
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +47,11 @@ class Counts:
     def __rmul__(self, times: Dim) -> Counts:
         return Counts(*[times * a if a else 0 for a in _values(self)])
 
+    def moving(self, read: Dim, write: Dim) -> Counts:
+        """The same with so many bytes read and written besides."""
+        *rest, before, after = _values(self)
+        return Counts(*[*rest, before + read, after + write])
+
     def at(self, **sizes: Dim) -> Counts:
         """The counts with symbols replaced."""
         return Counts(*(dims.at(a, sizes) for a in _values(self)))
@@ -84,6 +89,26 @@ ELEMENTARY = tuple(f for f in FIELDS if f not in ("mac", "dot", "read", "write")
 OPS = {"mac": 2, "dot": -1, **dict.fromkeys(ELEMENTARY, 1)}
 _values = attrgetter(*FIELDS)
 ZERO = Counts()
+
+
+def together(parts: Iterable[Counts]) -> Counts:
+    """The sum of counts, a kind at a time: one by one would make as many objects."""
+    listed = [*parts]
+    if len(listed) == 1:
+        return listed[0]
+    return Counts(*map(summed, zip(*map(_values, listed))))
+
+
+def summed(amounts: Iterable[Any]) -> Any:
+    """The sum of amounts; those in letters are gathered in one polynomial."""
+    number, terms = 0, dict[Any, Any]()
+    for amount in amounts:
+        if isinstance(amount, Expr):
+            for monomial, coefficient in amount.terms.items():
+                terms[monomial] = terms.get(monomial, 0) + coefficient
+        else:
+            number += amount
+    return Expr(terms) + number if terms else number
 
 
 def dots(number: Dim, length: Dim) -> Counts:

@@ -67,7 +67,7 @@ class Expr:
 
     def __mul__(self, other: Any) -> Any:
         if type(other) is int:
-            return _build({m: c * other for m, c in self.terms.items()})
+            return self if other == 1 else _build({m: c * other for m, c in self.terms.items()})
         terms = _terms(other)
         if terms is None:
             return NotImplemented

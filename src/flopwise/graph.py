@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, TypeAlias
 
 from flopwise.dims import Dim, ceildiv, prod
@@ -56,7 +57,7 @@ class Tensor:
     @property
     def size(self) -> Dim:
         """The number of elements; the shape must be known."""
-        return prod(self.sizes)
+        return _product(self.sizes)
 
     @property
     def bytes(self) -> Dim:
@@ -64,6 +65,13 @@ class Tensor:
             return self.stored
         bits = BITS[self.dtype]
         return self.size * (bits // 8) if bits % 8 == 0 else ceildiv(self.size * bits, 8)
+
+
+@lru_cache(maxsize=4096)
+def _product(shape: Shape) -> Dim:
+    """Few of the shapes of a network differ, and products of letters take long."""
+    size: Dim = prod(shape)
+    return size
 
 
 @dataclass(frozen=True, slots=True)

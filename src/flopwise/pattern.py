@@ -39,7 +39,7 @@ class Operand:
         return self.spread(rank) is not None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Pattern:
     """The operands and results of an operator."""
 

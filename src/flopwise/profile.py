@@ -9,7 +9,7 @@ from typing import Any
 
 from flopwise import dims, ops
 from flopwise.conventions import Convention
-from flopwise.counts import ZERO, Counts
+from flopwise.counts import ZERO, Counts, summed, together
 from flopwise.dims import Dim
 from flopwise.errors import FlopwiseError
 from flopwise.graph import Graph, Node, Tensor, every_tensor
@@ -59,11 +59,11 @@ class Profile:
 
     def total(self) -> Counts:
         """The counts of the whole network."""
-        return sum((row.total for row in self.rows), ZERO)
+        return together(row.total for row in self.rows)
 
     def value(self) -> Any:
         """The number in the profile's convention."""
-        return sum((self.value_of(row) for row in self.rows), 0)
+        return self._whole
 
     def value_of(self, row: Row) -> Any:
         """One row's share of the value."""
@@ -85,18 +85,18 @@ class Profile:
     @property
     def params(self) -> Dim:
         """Elements of the learned tensors, each tensor once."""
-        return sum((t.size for t in self.weights), 0)
+        return self.parameters.total
 
     @property
     def trainable_params(self) -> Dim:
-        return sum((t.size for t in self.weights if t.trainable), 0)
+        return self.parameters.trainable
 
     @property
     def buffers(self) -> Dim:
         """Elements of running statistics that the format keeps apart from parameters."""
-        return sum(t.size for t in every_tensor(self.graph) if t.role == "buffer" and t.known)
+        return self.parameters.buffers
 
-    @property
+    @cached_property
     def parameters(self) -> Parameters:
         """What kinds of parameters there are, and how many of them one token uses."""
         return parameters(self.graph)
@@ -104,11 +104,11 @@ class Profile:
     @property
     def activations(self) -> Dim:
         """Elements of the results of contractions (timm, fvcore), in fused operators too."""
-        return sum((row.repeat * _results(row) for row in self.rows), 0)
+        return summed(row.repeat * _results(row) for row in self.rows)
 
     @property
     def weight_bytes(self) -> Dim:
-        return sum((t.bytes for t in self.weights), 0)
+        return self.parameters.stored_bytes
 
     @property
     def unknown(self) -> tuple[Row, ...]:
@@ -146,19 +146,19 @@ class Profile:
         ]
 
     def _line(self, rows: tuple[Row, ...], name: str, op: str) -> Line:
-        value, whole = sum((self.value_of(r) for r in rows), 0), self._whole
+        value, whole = summed(map(self.value_of, rows)), self._whole
         forward = (row.node for row in reversed(rows) if not row.node.attrs.get("phase"))
         last = next(forward, rows[-1].node)
         return Line(
             name, op, last.scope, last.outputs[0].shape if last.outputs else (),
-            sum((r.params for r in rows), 0), sum((r.total for r in rows), ZERO), value,
+            summed(r.params for r in rows), together(r.total for r in rows), value,
             float(value / whole) if isinstance(whole, int | float) and whole else None,
             all(r.counts is not None for r in rows),
         )  # fmt: skip
 
     @cached_property
     def _whole(self) -> Any:
-        return self.value()
+        return summed(map(self.value_of, self.rows))
 
     def by_scope(self, depth: int) -> dict[tuple[str, ...], Counts]:
         """Counts by module path, cut to `depth` parts."""

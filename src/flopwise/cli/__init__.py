@@ -5,6 +5,7 @@ from __future__ import annotations
 import shutil
 import sys
 from collections.abc import Callable
+from functools import wraps
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -87,9 +88,23 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--depth", type=click.IntRange(1), help="Fold the table to a module depth."),
         click.option("--strict", is_flag=True, help="Fail when an operator has no formula."),
     ]  # fmt: skip
+    command = _uncollected(command)
     for option in reversed(options):
         command = option(command)
     return command
+
+
+def _uncollected(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command without the garbage collector, which takes as long as a report of many rows."""
+
+    @wraps(command)
+    def run(*args: Any, **options: Any) -> Any:
+        from flopwise.api import uncollected
+
+        with uncollected():
+            return command(*args, **options)
+
+    return run
 
 
 def _keep(context: click.Context, option: click.Parameter, value: str | None) -> None:

@@ -19,6 +19,7 @@ from functools import lru_cache
 from typing import Any, TypeVar
 
 from flopwise.counts import Counts
+from flopwise.dims import Dim
 from flopwise.errors import ShapeMismatch, UnknownValue
 from flopwise.graph import Node, Shape
 from flopwise.pattern import Pattern, patterns
@@ -150,13 +151,19 @@ def bind(node: Node, entry: Op) -> dict[str, Any]:
     axes: dict[str, Any] = {"inputs": node.inputs, "outputs": node.outputs, "node": node}
     spelled = layout(node, entry)
     if spelled is not None:
-        axes |= spelled.bind(shapes(node.inputs), shapes(node.outputs))
+        axes |= _bound(spelled, shapes(node.inputs), shapes(node.outputs))
     return axes
 
 
-def shapes(tensors: Sequence[Any]) -> list[Shape | None]:
+@lru_cache(maxsize=4096)
+def _bound(spelled: Pattern, *sides: tuple[Shape | None, ...]) -> Mapping[str, Any]:
+    """The layers of a network repeat: few of their shapes differ."""
+    return spelled.bind(*sides)
+
+
+def shapes(tensors: Sequence[Any]) -> tuple[Shape | None, ...]:
     """The shapes of tensors; None for the absent and the unknown."""
-    return [t.shape if t is not None and t.known else None for t in tensors]
+    return tuple([t.shape if t is not None and t.known else None for t in tensors])
 
 
 def count(node: Node) -> Counts | None:
@@ -170,12 +177,15 @@ def count(node: Node) -> Counts | None:
         counts: Counts | None = Counts() if empty(node) else call(entry.count, axes, node.attrs)
     except UnknownValue:
         return None
-    return None if counts is None else counts + traffic(node, entry)
+    return None if counts is None else counts.moving(*traffic(node, entry))
 
 
 def empty(node: Node) -> bool:
     """Whether there is nothing to compute on: an axis of size 0 in the result or the data."""
-    return any(t is not None and 0 in t.sizes for t in (*node.outputs[:1], *node.inputs[:1]))
+    for tensor in (*node.outputs[:1], *node.inputs[:1]):
+        if tensor is not None and 0 in tensor.sizes:
+            return True
+    return False
 
 
 def constant(inputs: Sequence[Any], i: int) -> list[Any]:
@@ -191,17 +201,20 @@ def constant(inputs: Sequence[Any], i: int) -> list[Any]:
 
 def resolved(node: Node) -> bool:
     """Whether every shape that the node touches is known."""
-    return all(t is None or t.known for t in (*node.inputs, *node.outputs))
+    for tensor in (*node.inputs, *node.outputs):
+        if tensor is not None and not tensor.known:
+            return False
+    return True
 
 
-def traffic(node: Node, entry: Op) -> Counts:
+def traffic(node: Node, entry: Op) -> tuple[Dim, Dim]:
     """Bytes read and written: each operand once, unless the operator says otherwise. What
     one format moves may be a view in another, which says so with the attribute `view`."""
     if entry.view or node.attrs.get("view"):
-        return Counts()
+        return 0, 0
     if entry.traffic is not None:
         read, write = call(entry.traffic, bind(node, entry), node.attrs)
-        return Counts(read=read, write=write)
+        return read, write
     unique = {t.name: t for t in node.inputs if t is not None}
-    read = sum((t.bytes for t in unique.values()), 0)
-    return Counts(read=read, write=sum((t.bytes for t in node.outputs), 0))
+    read = sum([t.bytes for t in unique.values()])
+    return read, sum([t.bytes for t in node.outputs])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from flopwise.dims import Dim
 from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape
 
 
+@lru_cache(maxsize=4096)
 def broadcast(*shapes: Shape) -> Shape:
     """The common shape. A free size against a number other than 1 takes the number.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import fields
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any
 
 from flopwise.dims import Expr
@@ -16,7 +17,8 @@ def render(profile: Profile, depth: int | None = None, width: int | None = None)
     """One line per layer: indented deeper, the text of a large network takes longer than its
     counts."""
     result = to_dict(profile, depth)
-    layers = [json.dumps(layer, ensure_ascii=False) for layer in result.pop("layers")]
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    layers = [encode(layer) for layer in result.pop("layers")]
     head = json.dumps(result, indent=1, ensure_ascii=False).removesuffix("\n}")
     lines = ",\n  ".join(layers)
     return f'{head},\n "layers": [\n  {lines}\n ]\n}}'
@@ -81,10 +83,13 @@ def _layer(line: Line) -> dict[str, Any]:
     }
 
 
+_text = lru_cache(maxsize=4096)(str)
+
+
 def plain(number: Any) -> Any:
     """An int as it is, an expression as text."""
     if type(number) is int:
         return number
     if isinstance(number, Expr):
-        return str(number)
+        return _text(number)
     return float(number) if isinstance(number, Fraction) else number

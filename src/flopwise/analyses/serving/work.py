@@ -134,7 +134,7 @@ def _stated(node: Node) -> float:
     if node.op == STACKS:
         first = node.inputs[0]
         assert first is not None
-        return float(ops.traffic(node, entry).read - first.bytes)
+        return float(ops.traffic(node, entry)[0] - first.bytes)
     if node.op == "embedding":
         return 0.0
     return float(sum(t.bytes for t in node.weights))  # type: ignore[arg-type]

@@ -138,9 +138,16 @@ def _input(tensor: Tensor, shape: Shape | None, batch: Any, everywhere: bool) ->
         known = "x".join("?" if s is None else str(s) for s in tensor.shape or ()) or "?"
         raise UnknownSize(
             f"the size of input '{tensor.name}' ({known}) is not in the model: "
-            f"give it, as in --input {tensor.name}=1x3x224x224"
+            f"give it, as in --input {tensor.name}={_example(tensor)}"
         )
     return tensor
+
+
+def _example(tensor: Tensor) -> str:
+    """A shape that could be given: what is known, and an image's size for the rest."""
+    if tensor.shape is None:
+        return "1x3x224x224"
+    return "x".join(str(s or (224 if i else 1)) for i, s in enumerate(tensor.shape))
 
 
 def _outputs(node: Node, wanted: dict[str, Shape]) -> Node:

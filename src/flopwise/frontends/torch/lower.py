@@ -11,6 +11,7 @@ import torch
 
 from flopwise.frontends.torch import aten
 from flopwise.frontends.torch.arguments import Arguments
+from flopwise.frontends.torch.higher import Body, Control
 from flopwise.frontends.torch.ruled import counted
 from flopwise.frontends.torch.symbols import dim
 from flopwise.frontends.torch.trace import Recorder, replaced
@@ -142,13 +143,16 @@ class _Names:
     def nodes(self, call: Call) -> Iterator[Node]:
         """The nodes of one call."""
         results = list(tensors(call.outputs))
+        if isinstance(call.func, Control):
+            yield self._control(call, call.func, results)
+            return
         for step in aten.steps(call.func, call.args, call.kwargs, call.outputs):
             self._kept.append(step)  # identities of its tensors stay their own
             if step is aten.SAME:
                 self._pass_on(call, results)
                 continue
             inputs = tuple(None if t is None else self.tensor(t) for t in step.inputs)
-            name = self._name(call, step)
+            name = self._name(call)
             outputs = tuple(
                 self._made(t, name if i == 0 else f"{name}:{i}")
                 for i, t in enumerate(results if step.outputs is None else step.outputs)
@@ -161,6 +165,29 @@ class _Names:
                 attrs = {**attrs, "phase": call.phase}
             node = Node(step.op, inputs, outputs, attrs, name, call.scope, origin)
             yield self._special.get(step.op, _as_is)(node, step)
+
+    def _control(self, call: Call, control: Control, results: list[torch.Tensor]) -> Node:
+        """A branch or loop with its bodies, which see what is around them."""
+        bodies = tuple(self._body(body, control.op) for body in control.bodies)
+        attrs = dict(control.attrs)
+        attrs |= {"branches": bodies} if control.op == "if" else {"body": bodies[0]}
+        inputs: list[Tensor | None] = [self.tensor(t) for t in tensors(call.args)]
+        inputs = [None, None, *inputs] if control.op == "loop" else inputs
+        name = self._name(call)
+        outputs = tuple(
+            self._made(t, name if i == 0 else f"{name}:{i}") for i, t in enumerate(results)
+        )
+        return Node(control.op, tuple(inputs), outputs, attrs, name, call.scope, call.func.name())
+
+    def _body(self, body: Body, op: str) -> Graph:
+        place = f"body{len(self._known)}"
+        inputs = [self._made(t, f"{place}.{i}") for i, t in enumerate(body.inputs)]
+        nodes = tuple(node for call in body.calls for node in self.nodes(call))
+        outputs = tuple(map(self.tensor, body.outputs))
+        if op == "loop":  # whose body takes the number of the trip, and the condition
+            inputs = [Tensor(f"{place}.trip", (), "int64"), Tensor(f"{place}.on", (), "bool"),
+                      *inputs]  # fmt: skip
+        return Graph(tuple(inputs), outputs, nodes)
 
     def _gradient(self, node: Node, step: aten.Step) -> Node:
         """A backward operator, by the gradient rule of the operator that it belongs to."""
@@ -198,7 +225,7 @@ class _Names:
             if operands and id(result) not in self._known:
                 self._known[id(result)] = self.tensor(operands[0])
 
-    def _name(self, call: Call, step: aten.Step) -> str:
+    def _name(self, call: Call) -> str:
         """The module's path; below it the operator, unless the module is nothing but that."""
         path = ".".join(call.scope)
         own = call.func.name().partition("::")[2].partition(".")[0].strip("_")

@@ -26,6 +26,7 @@ from flopwise.graph import Graph
 
 MOST_RETRIES = 4
 MODES = ("", "train", "train-forward")
+COMPILER = "torch._dynamo"
 
 # What a failure says of a forward that reads values past the operators; that takes gradients
 # itself; and that looks up places of which only a shape was given.
@@ -50,17 +51,23 @@ def graph(module: torch.nn.Module, request: Request, values: Values | None = Non
         recorder = Recorder(
             aten.known, paths, values or Values(), ways.decisions, ways.autograd
         )  # fmt: skip
-        outputs = None
+        outputs, compiler = None, COMPILER in sys.modules
         try:
             with untouched(module), set_mode(module, bool(mode)), eager(), ruled(module, recorder):
                 outputs = run(module, given, recorder, ways, request)
-            return lower(module, recorder, given, outputs)
+            if not came(compiler):
+                return lower(module, recorder, given, outputs)
         except UnreadableModel as error:
-            if not ways.changed(str(error), given):
+            if not came(compiler) and not ways.changed(str(error), given):
                 raise
         finally:
             outputs = None
             recorder.settle()
+
+
+def came(before: bool) -> bool:
+    """Whether the forward loaded the compiler and ran through it, which `eager` then prevents."""
+    return not before and COMPILER in sys.modules and hasattr(torch.compiler, "set_stance")
 
 
 def mode_of(request: Request) -> str:
@@ -152,7 +159,7 @@ def eager() -> Iterator[None]:
 @contextmanager
 def _uncompiled() -> Iterator[None]:
     stance = getattr(torch.compiler, "set_stance", None)
-    if stance is None or "torch._dynamo" not in sys.modules:
+    if stance is None or COMPILER not in sys.modules:
         yield
         return
     with stance("force_eager"):

@@ -7,7 +7,6 @@ from functools import cache
 from typing import Any, NamedTuple
 
 import torch
-from torch._ops import HigherOrderOperator
 
 from flopwise.frontends.torch.shapes import FAST, INSTEAD
 from flopwise.frontends.torch.valued import VALUED
@@ -40,8 +39,6 @@ class Plan(NamedTuple):
 
 def plan_of(func: Any, known: bool) -> Plan:
     """Take apart what has no meaning of its own, where torch says how."""
-    if isinstance(func, HigherOrderOperator):
-        return Plan()
     schema, tags = func._schema, func.tags
     name = schema.name
     tensors = any(str(a.type).startswith(("Tensor", "Optional[Tensor", "List[")) and "Tensor" in

@@ -16,9 +16,11 @@ from contextlib import contextmanager, suppress
 from typing import Any
 
 import torch
+from torch._ops import HigherOrderOperator
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from flopwise.errors import FlopwiseError, UnknownValue, UnreadableModel
+from flopwise.frontends.torch import higher
 from flopwise.frontends.torch.operands import Operands, remade, remembered
 from flopwise.frontends.torch.plan import Plan, plan_of
 from flopwise.frontends.torch.values import CPU, META, Call, Values, shape_of, tensors
@@ -72,6 +74,8 @@ class Recorder(TorchDispatchMode):
         self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
     ) -> Any:
         kwargs = kwargs or {}
+        if isinstance(func, HigherOrderOperator):
+            return higher.run(self, func, args, kwargs)
         plan = self._plans.get(func)
         if plan is None:
             plan = self._plans[func] = plan_of(func, self._known(func))
@@ -172,6 +176,15 @@ class Recorder(TorchDispatchMode):
         finally:
             self._muted -= 1
 
+    @contextmanager
+    def aside(self) -> Iterator[list[Call]]:
+        """Write operators down in another list, for the body of a loop or branch."""
+        around, self.calls = self.calls, []
+        try:
+            yield self.calls
+        finally:
+            self.calls = around
+
     def write(self, func: Any, args: Any, kwargs: Any, outputs: Any) -> None:
         """Write down a call that is more than one operator, unless it is inside of another."""
         if not self._muted:
@@ -180,10 +193,11 @@ class Recorder(TorchDispatchMode):
 
     def settle(self) -> None:
         """Give constants that outlive the trace, as in a function's cache, their values."""
+        calls = list(higher.every(self.calls))
         held = Counter(
-            id(t) for call in self.calls for t in tensors((call.args, call.kwargs, call.outputs))
+            id(t) for call in calls for t in tensors((call.args, call.kwargs, call.outputs))
         )
-        made = {id(t): t for call in self.calls for t in tensors(call.outputs)}
+        made = {id(t): t for call in calls for t in tensors(call.outputs)}
         for tensor in made.values():
             others = sys.getrefcount(tensor) - held[id(tensor)] - 3
             if others > 0 and self.values.constant(tensor):

@@ -13,7 +13,6 @@ from inspect import signature
 from typing import Any, TypeVar
 
 import torch
-from torch._ops import HigherOrderOperator
 
 from flopwise import rules
 from flopwise.frontends.torch.aten.steps import SAME, Step, in_real_numbers
@@ -66,8 +65,6 @@ def find(func: Any) -> Callable[..., Any] | None:
 @cache
 def _find(func: Any) -> Callable[..., Any] | None:
     _load()
-    if isinstance(func, HigherOrderOperator):
-        return RULES.get(f"higher_order::{func.name()}")
     name, overload = func._schema.name, func._overloadname
     base = name[:-1] if name.endswith("_") and not name.endswith("__") else name
     for spelled in (f"{name}.{overload}", name, f"{base}.{overload}", base):
@@ -112,8 +109,6 @@ def steps(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: 
 
 def named(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments by the names of the schema, defaults filled in."""
-    if isinstance(func, HigherOrderOperator):
-        return dict(kwargs)
     schema = func._schema.arguments
     filled = {a.name: a.default_value for a in schema if a.has_default_value()}
     return {**filled, **{a.name: v for a, v in zip(schema, args)}, **kwargs}

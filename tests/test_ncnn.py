@@ -246,3 +246,17 @@ def test_vision_transformer(shared: Path) -> None:
     block = 145 * (4 + 8) * 768**2 + 2 * 145**2 * 768
     assert profile.total().mac == 12 * block + 144 * 3072 * 768 + 768 * 1000
     assert profile.coverage == 1
+
+
+def test_attention_with_a_cache(tmp_path: Path) -> None:
+    """The layer of an exported language model: the new tokens attend to the cache as well. One
+    Input brings in all of the cache, and one pattern gives its shapes."""
+    file = tmp_path / "decoder.param"
+    file.write_text(
+        "7767517\n3 8\nInput q 0 1 q\nInput kv_cache 0 2 cache_k0 cache_v0\n"
+        "SDPA a 5 3 q q q cache_k0 cache_v0 y k_all v_all 7=1\n"
+    )
+    profile = flopwise.count(file, {"q": (1, 4, 6, 8), "cache_*": (1, 4, 10, 8)})
+    assert profile.total().mac == 2 * 4 * 6 * 16 * 8
+    made = {t.name: t.shape for row in profile.rows for t in row.node.outputs}
+    assert made["k_all"] == made["v_all"] == (1, 4, 16, 8) and made["y"] == (1, 4, 6, 8)

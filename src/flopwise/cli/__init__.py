@@ -73,7 +73,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """The options of every command that reads a model."""
     options = [
         click.option("--input", "inputs", multiple=True, metavar="[NAME=]SHAPE",
-                     help="Shape of an input; a name in place of a number is a free size."),
+                     help="Shape of an input, or of those that NAME with * matches; a name in "
+                          "place of a number is a free size."),
         click.option("--batch", metavar="N", help="Batch, where the first axis is one."),
         click.option("--dtype", default="", metavar="NAME", help="Dtype in place of float32."),
         click.option("--prompt", metavar="N", expose_value=False, callback=_keep,

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from fnmatch import fnmatchcase
 from fractions import Fraction
 from pathlib import Path
 from typing import Any, Protocol
@@ -44,6 +45,11 @@ class Request:
     dtype: str = ""
     options: Mapping[str, Any] = field(default_factory=dict)
     arguments: Any = None
+
+
+def matches(asked: str, name: str) -> bool:
+    """Whether a shape asked for is that of an input: `*` stands for any characters."""
+    return asked == name or ("*" in asked and fnmatchcase(name, asked))
 
 
 class Frontend(Protocol):

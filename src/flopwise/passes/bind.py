@@ -9,7 +9,7 @@ from typing import Any
 from flopwise import dims
 from flopwise.dims import Dim, Expr, symbol
 from flopwise.errors import UnknownName, UnknownSize, nearest
-from flopwise.frontends import Request
+from flopwise.frontends import Request, matches
 from flopwise.graph import BITS, Graph, Node, Shape, Tensor
 from flopwise.pattern import show
 
@@ -17,7 +17,8 @@ from flopwise.pattern import show
 def bind(graph: Graph, request: Request) -> Graph:
     """The graph with its input shapes complete.
 
-    A shape may also be given to a tensor inside the graph, past an unknown operator.
+    A shape may also be given to a tensor inside the graph, past an unknown operator, and to
+    all inputs that a name with `*` matches.
     Raises UnknownSize, naming the option to give, and UnknownName.
     """
     if graph.traced:
@@ -38,7 +39,10 @@ def bind(graph: Graph, request: Request) -> Graph:
 
 
 def _named(graph: Graph, request: Request) -> dict[str, Shape]:
-    wanted = dict(request.inputs)
+    wanted: dict[str, Shape] = {}
+    for name, shape in request.inputs.items():
+        alike = [t.name for t in graph.inputs if matches(name, t.name)]
+        wanted |= dict.fromkeys(alike or [name], shape)
     if "" in wanted:
         if len(graph.inputs) != 1:
             names = ", ".join(t.name for t in graph.inputs) or "none"

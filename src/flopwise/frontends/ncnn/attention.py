@@ -88,11 +88,16 @@ def multi_head_attention(n: Native) -> None:
 
 @lowers("SDPA")
 def attention(n: Native) -> None:
-    if n.integer(7):
-        n.unknown()
-        return
+    """Blobs: queries, keys, values, a mask, and what a cache holds, which grows by the new."""
+    query, key, value = n.inputs[:3]
     mask = n.inputs[3] if n.integer(5) else None
-    n.emit("attention", *n.inputs[:3], mask)
+    if n.integer(7):
+        if len(n.inputs) < 5 or len(n.tops) != 3:
+            raise UnreadableModel("a cache is two blobs more, and two tops")
+        past = n.inputs[-2:]
+        key = n.emit("concat", past[0], key, to=n.tops[1:2], axis=-2)
+        value = n.emit("concat", past[1], value, to=n.tops[2:], axis=-2)
+    n.emit("attention", query, key, value, mask, to=n.tops[:1])
 
 
 @lowers("RotaryEmbed")

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from flopwise.dims import Dim
 from flopwise.errors import UnknownSize, UnreadableModel
-from flopwise.frontends import Request
+from flopwise.frontends import Request, matches
 from flopwise.frontends.ncnn.native import LOWERINGS, Native
 from flopwise.frontends.ncnn.text import HINTS, Record
 from flopwise.graph import Graph, Node, Tensor
@@ -41,7 +41,8 @@ class Net:
                 raise UnreadableModel(f"{self.where}: layer '{record.name}' is there twice")
             self.layers.add(record.name)
             if record.kind == "Input":
-                self._input(record, single)
+                for top in record.tops:  # more than one: the cache of a language model
+                    self._input(record, top, single)
             else:
                 self._lower(record, later)
         outputs = tuple(t for t in self.blobs.values() if t.name not in self.used)
@@ -66,12 +67,12 @@ class Net:
         except (IndexError, KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise UnreadableModel(f"{where}: its parameters do not fit ({error})") from None
 
-    def _input(self, record: Record, single: bool) -> None:
+    def _input(self, record: Record, name: str, single: bool) -> None:
         """The shape in the layer, else as asked for, else as a tool saw it."""
-        name = record.tops[0]
         sizes = [record.params.get(k, 0) for k in (2, 11, 1, 0)]  # c, d, h, w
         shape = (1, *(None if s <= 0 else s for s in _kept(sizes)))
-        given = self.request.inputs.get(name, self.request.inputs.get("") if single else None)
+        asked = self.request.inputs.items()
+        given = next((s for n, s in asked if matches(n, name) or (single and not n)), None)
         if len(shape) == 1:
             hints = record.params.get(HINTS, ())
             shape = (1, *reversed(hints[1 : 1 + hints[0]])) if hints and given is None else ()

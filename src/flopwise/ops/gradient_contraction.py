@@ -6,7 +6,7 @@ from typing import Any
 
 from flopwise import ops
 from flopwise.counts import ZERO, Counts, dots
-from flopwise.dims import Dim, minimum, prod
+from flopwise.dims import Dim, floordiv, minimum, prod
 from flopwise.graph import Node, Shape, Tensor
 from flopwise.ops import attention as _attention  # noqa: F401 - its operators get rules here
 from flopwise.ops import rule
@@ -191,14 +191,17 @@ def combine_experts(node: Node, inputs: Tensors, outputs: tuple[Tensor, ...]) ->
     return Gradient(Counts(mul=2 * forward.mul, add=forward.mul), inputs)
 
 
-def unit(node: Node, wants: Wants, first: Dim, gates: tuple[Dim, ...]) -> Gradient:
+def unit(node: Node, wants: Wants, first: Dim, begin: Dim, gates: tuple[Dim, ...]) -> Gradient:
     """Through time: a product more for the data (and state) and one for the weights, each where
-    it is wanted; `first` is the product with the data of the first layer. Elementwise by
-    `adjoint`. The gates and states of every step are kept."""
+    it is wanted; `first` is the product with the data of the first layer, `begin` that with the
+    states before the first step. Elementwise by `adjoint`. The gates and states of every step
+    are kept."""
     forward = ops.count(node)
     assert forward is not None
-    learned = any(t.role == "weight" for i, t in present(node.inputs, wants) if i)
-    mac = forward.mac * (1 + int(learned)) - (0 if 0 in wants else first)
+    operands = [t for i, t in present(node.inputs, wants) if i]
+    learned = any(t.role == "weight" for t in operands)
+    given = any(t.role != "weight" for t in operands)
+    mac = forward.mac * (1 + int(learned)) - (0 if 0 in wants else first) - (0 if given else begin)
     dot = forward.dot * (1 + int(learned))
     kept = keep(node, "gates", gates, node.outputs[0].dtype)
     products = Counts(mac=mac, dot=minimum(dot, mac))
@@ -218,13 +221,15 @@ def recurrent(name: str) -> Any:
     def rule_(
         node: Node, wants: Wants, autograd: Autograd, i: Dim, t: Dim = 1, n: Any = 1, h: Any = None,
         hidden: Any = None, layers: int = 1, directions: int = 1, coupled: Any = False,
+        projection: Dim = 0,
     ) -> Gradient:  # fmt: skip
         state = hidden if hidden is not None else h
         rows = (GATES[name] - int(bool(coupled))) * state
         steps = t * (prod(n) if isinstance(n, tuple) else n)
         width = KEPT[name][autograd.backend == "cpu"] * state
         first = directions * steps * rows * i
-        return unit(node, wants, first, (layers * directions, steps, width))
+        begin = directions * layers * floordiv(steps, t) * rows * (projection or state)
+        return unit(node, wants, first, begin, (layers * directions, steps, width))
 
     return rule_
 

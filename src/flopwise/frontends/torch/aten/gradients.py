@@ -118,14 +118,19 @@ def embedding(operands: list[Tensor]) -> Step:
 
 @aten("max_pool2d_with_indices_backward", "max_pool3d_with_indices_backward",
       "adaptive_max_pool2d_backward", "adaptive_max_pool3d_backward", "index_select_backward",
-      "slice_backward", "select_backward", "diagonal_backward", "unfold_backward",
-      "value_selecting_reduction_backward", "reflection_pad1d_backward",
+      "unfold_backward", "value_selecting_reduction_backward", "reflection_pad1d_backward",
       "reflection_pad2d_backward", "replication_pad1d_backward", "replication_pad2d_backward",
       "replication_pad3d_backward", "upsample_nearest1d_backward", "upsample_nearest2d_backward",
       "upsample_nearest3d_backward", "_upsample_nearest_exact2d_backward")  # fmt: skip
 def spread(grad_output: Any, operands: list[Tensor]) -> Step:
     """Gradients put (and added, where they meet) in the places that the elements came from."""
     return Step("scatter", (operands[0], operands[0]), {"reduction": "add"})
+
+
+@aten("slice_backward", "select_backward", "diagonal_backward")
+def placed(operands: list[Tensor]) -> Step:
+    """Gradients put where the elements came from, zeros beside: nothing meets there."""
+    return Step("scatter", (operands[0], operands[0]))
 
 
 @aten("avg_pool2d_backward", "avg_pool3d_backward", "_adaptive_avg_pool2d_backward",

@@ -113,6 +113,20 @@ def test_counts_are_those_of_the_traced_model(family: str, transformers: Any) ->
     assert found.mac + _padding(ours) == traced.total().mac
 
 
+@pytest.mark.parametrize("family", CLASSES)
+def test_training_is_that_of_the_traced_model(family: str, transformers: Any) -> None:
+    """Forward and backward of every part by rule, and by the trace through autograd."""
+    from flopwise.analyses.parallel.split import Job, Split
+    from flopwise.analyses.parallel.stages import of_decoder
+
+    traced = flopwise.train(small(family), 1, prompt=6, batch=2)
+    ours = decoder(small(family))
+    (stage,) = of_decoder(ours, Split(), Job(2, 6, dtype="float32"), H100)
+    padding = 2 * _padding(ours)
+    assert stage.operations("forward") + padding == traced.per_step["forward"]
+    assert stage.operations("backward") + 2 * padding == traced.per_step["backward"]
+
+
 def _padding(ours: Any) -> int:
     """transformers convolves the zeros after the last token too, and drops the results."""
     mixers = [layer.mixer for layer in ours.layers if isinstance(layer.mixer, StateSpace)]

@@ -151,14 +151,15 @@ def predict(
 
 def train(
     source: Any = None, samples: float | None = None, epochs: float = 1,
-    device: str | None = None, count: int = 1, utilization: float | None = None, **asked: Any,
+    device: str | None = None, count: int | None = None, utilization: float | None = None,
+    **asked: Any,
 ) -> Run:  # fmt: skip
     """What a training run takes: operations, time, energy, money.
 
     `device` is a name, a device file, or a rate such as "200GFLOPS"; `utilization` a share of its
     peak, that the device's model predicts unless given. `asked` is what
-    `analyses.training.asked.train` takes (operations, optimizer, frozen, price, ...), and options
-    of `load`. Raises FlopwiseError.
+    `analyses.training.asked.train` takes (operations, optimizer, frozen, price, ...; data, tensor,
+    pipeline, zero, seq, ... for many devices), and options of `load`. Raises FlopwiseError.
     """
     from flopwise.analyses.training.asked import train as analyse
 

@@ -23,6 +23,35 @@ def share(context: Any, option: Any, value: str | None) -> float | None:
         raise FlopwiseError(f"'{value}' is no share; write 0.5 or 50%") from None
 
 
+def split_options(command: Any) -> Any:
+    """How a step is spread over devices; what is not given is left to `Wanted`."""
+    axes = {
+        "data": "Replicas; what --count leaves unless given.",
+        "tensor": "Devices that share each layer.", "pipeline": "Stages.",
+        "context": "Devices that share each sequence.",
+        "expert": "Devices of the data axis that share experts.",
+        "interleave": "Pieces of the pipeline on each device.",
+        "zero": "Spread states (1), gradients (2), weights (3: FSDP) over replicas.",
+        "global-batch": "Samples of a step, on all devices.",
+        "seq": "Tokens of a sequence, of the language model of a config.json.",
+        "node": "Devices in a node.",
+    }  # fmt: skip
+    options = [click.option(f"--{name}", type=int, help=said) for name, said in axes.items()]
+    options += [
+        click.option("--tokens", metavar="AMOUNT", help="Of the run, as 15T: with --seq."),
+        click.option("--sequence/--no-sequence", default=None,
+                     help="Whether tensor parallel devices share tokens between their parts."),
+        click.option("--recompute", metavar="WHAT", help="none, selective or full."),
+        click.option("--fused/--plain", default=None, help="Attention: fused keeps no scores."),
+        click.option("--gradients", metavar="DTYPE", help="float32 unless given."),
+        click.option("--link", metavar="BYTES/S", help="Each way inside a node, as 450G."),
+        click.option("--network", metavar="BYTES/S", help="From a device to other nodes."),
+    ]  # fmt: skip
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
 def run_options(command: Any) -> Any:
     """The options of a training run beside its model."""
     options = [
@@ -30,7 +59,7 @@ def run_options(command: Any) -> Any:
         click.option("--epochs", type=float, default=1.0, show_default=True),
         click.option("--operations", metavar="AMOUNT", help="As 2.52e18, in place of a model."),
         click.option("--device", metavar="NAME", help="A name, a device file, or as 200GFLOPS."),
-        click.option("--count", type=int, default=1, show_default=True, help="How many devices."),
+        click.option("--count", type=int, help="How many devices."),
         click.option("--utilization", callback=share, metavar="SHARE",
                      help="Of the peak; predicted from the device unless given."),
         click.option("--optimizer", default="adamw", show_default=True, metavar="NAME"),
@@ -57,6 +86,7 @@ def run_options(command: Any) -> Any:
 @click.command()
 @click.argument("model", required=False)
 @run_options
+@split_options
 @model_options
 def train(
     model: str | None, explain: bool, inputs: tuple[str, ...], batch: str | None, dtype: str,
@@ -68,6 +98,7 @@ def train(
     from flopwise.reports.training import render, to_json
 
     options = {**request(inputs, batch, dtype), "convention": convention, "frozen": freeze}
+    given = {name: value for name, value in given.items() if value is not None}
     found = api.train(model, **given, **options)
     emit(to_json(found) if fmt == "json" else render(found, explain), output)
     if strict and found.unknown:

@@ -41,6 +41,16 @@ class Cores:
         return 2 * self.count * self.frequency * self.lanes * self.fma_units
 
 
+@dataclass(frozen=True, slots=True)
+class Link:
+    """Bytes/s each way from one device to the others of its node of so many `devices`, and over
+    the `network` to other nodes (None: not known)."""
+
+    bandwidth: float
+    devices: int
+    network: float | None = None
+
+
 @dataclass(frozen=True)
 class Device:
     """What a device can do at best, and what was measured on it.
@@ -48,12 +58,13 @@ class Device:
     `peak` are dense operations per second by dtype, `bandwidth` is in bytes/s, sizes are in
     bytes, `launch_overhead` is seconds per kernel, `power` watts, `measured_gemm` the best rate
     that a matrix product was seen to reach. `status` says how sure the numbers are.
-    `kernels` holds what a calibration fitted, for `runtime` with `threads`.
+    `kernels` holds what a calibration fitted, for `runtime` with `threads`; `link` what the
+    servers that the device is usually in connect it with.
     """
 
     slug: str
     name: str
-    peak: Mapping[str, float]
+    peak: Mapping[str, float] = field(hash=False)
     bandwidth: float
     aliases: tuple[str, ...] = ()
     vendor: str = ""
@@ -71,7 +82,8 @@ class Device:
     sources: tuple[str, ...] = ()
     runtime: str = ""
     threads: int | None = None
-    kernels: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    kernels: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
+    link: Link | None = None
 
     def rate(self, dtype: str) -> float:
         """Peak operations per second of contractions in `dtype`. Raises UnknownName."""

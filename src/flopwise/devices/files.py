@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from flopwise.devices import Cores, Device
+from flopwise.devices import Cores, Device, Link
 from flopwise.errors import BadDevice
 from flopwise.graph import BITS
 
@@ -21,7 +21,7 @@ MATRIX = ("tfloat32", "float64_tensor")
 DTYPES = (*(d for d in BITS if d and d != "string"), *MATRIX)
 TEXTS = ("name", "vendor", "class", "status", "notes", "runtime")
 NUMBERS = ("year", "power", "launch_overhead", "threads")
-TABLES = ("peak", "memory", "measured", "cores", "kernels")
+TABLES = ("peak", "memory", "measured", "link", "cores", "kernels")
 LISTS = ("aliases", "sources")
 
 
@@ -42,7 +42,7 @@ def read(path: Path) -> Device:
 def device(record: Mapping[str, Any], slug: str) -> Device:
     """A device from the tables of its file. Raises BadDevice."""
     _only(record, (*TEXTS, *NUMBERS, *TABLES, *LISTS), "")
-    for name in TABLES[:3]:
+    for name in TABLES[:4]:
         if not isinstance(record.get(name, {}), dict):
             raise BadDevice(f"[{name}] is no table")
     cores = tuple(_cores(c) for c in record.get("cores", ()))
@@ -67,6 +67,7 @@ def device(record: Mapping[str, Any], slug: str) -> Device:
         sources=_texts(record, "sources"),
         kind=_text(record, "class"),
         kernels=record.get("kernels", {}),
+        link=_link(record.get("link")),
         **{name: _text(record, name) for name in ("vendor", "status", "notes", "runtime")},
     )
 
@@ -82,6 +83,14 @@ def _peaks(table: Mapping[str, Any], cores: tuple[Cores, ...]) -> dict[str, floa
     if not peaks:
         raise BadDevice("no peak: [peak] needs one such as float32 = 10e12")
     return peaks
+
+
+def _link(table: Mapping[str, Any] | None) -> Link | None:
+    if table is None:
+        return None
+    _only(table, ("bandwidth", "devices", "network"), "link.")
+    bandwidth, devices = (_needed(table, name, "link.") for name in ("bandwidth", "devices"))
+    return Link(bandwidth, int(devices), _number(table, "network", "link."))
 
 
 def _cores(table: Any) -> Cores:

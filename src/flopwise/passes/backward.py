@@ -51,8 +51,10 @@ class _Tape:
 
 def backward(
     graph: Graph, autograd: Autograd = Autograd(), segments: Sequence[Segment] = (),  # noqa: B008
+    wanted: Iterable[str] = (),
 ) -> Step:  # fmt: skip
-    """The forward nodes of a graph, then their gradients with respect to every trainable weight.
+    """The forward nodes of a graph, then their gradients with respect to every trainable weight,
+    and to inputs that are `wanted`, as of the middle of a network.
 
     The gradients of the graph's results come from outside, unless the result is a loss (a
     scalar). Operators without a gradient rule are listed as unknown. Raises FlopwiseError where
@@ -60,7 +62,7 @@ def backward(
     """
     if any(node.attrs.get("phase") for node in graph.nodes):
         raise FlopwiseError("the graph holds a backward already; load it without mode='train'")
-    needs = requiring(graph)
+    needs = requiring(graph, wanted)
     tape = _Tape(autograd, needs)
     _seed(graph, tape)
     rules = {i: _rule(node, tape) for i, node in enumerate(graph.nodes)}
@@ -78,11 +80,10 @@ def backward(
     return Step(whole, learned)
 
 
-def requiring(graph: Graph) -> set[str]:
+def requiring(graph: Graph, wanted: Iterable[str] = ()) -> set[str]:
     """The names of tensors that a trainable weight has a part in: what needs a gradient."""
-    needs = {
-        t.name for t in graph.tensors() if t.role == "weight" and t.trainable and smooth(t)
-    }  # fmt: skip
+    learned = {t.name for t in graph.tensors() if t.role == "weight" and t.trainable and smooth(t)}
+    needs = learned | set(wanted)
     for node in graph.nodes:
         if not stops(node) and any(t is not None and t.name in needs for t in node.inputs):
             needs.update(t.name for t in node.outputs if smooth(t))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from flopwise.analyses.training.run import Formula, Reading, Run
-from flopwise.reports import exact, short
+from flopwise.reports import exact, parallel, short
 from flopwise.reports.json import plain
 
 NAMES = {"macs": "MACs", "flops": "FLOPs", "ops": "operations", "operations": "operations"}
@@ -16,6 +16,8 @@ NAMES = {"macs": "MACs", "flops": "FLOPs", "ops": "operations", "operations": "o
 def render(run: Run, explain: bool = False) -> str:
     """The run as people read it; with `explain` each formula in letters and in numbers."""
     lines = [_title(run), *_table(run), *_machine(run), *_readings(run)]
+    if run.layout is not None:
+        lines += [*parallel.lines(run.layout)]
     lines += [f"  note: {note}" for note in run.notes]
     if run.coverage < 1:
         listed = ", ".join(f"{n} x {origin}" for origin, n in run.unknown.items())
@@ -28,7 +30,8 @@ def render(run: Run, explain: bool = False) -> str:
 def _title(run: Run) -> str:
     if run.samples is None or run.epochs is None:
         return f"{run.name}: {short(run.operations)} {NAMES[run.unit]}"
-    steps = f"{exact(run.steps)} steps of {run.batch} samples a device"
+    each = "a device" if run.layout is None else f"x {run.layout.job.micro} a replica"
+    steps = f"{exact(run.steps)} steps of {run.batch} samples {each}"
     return f"{run.name}: {whole(run.samples)} samples x {run.epochs:g} epochs, {steps}"
 
 
@@ -142,6 +145,7 @@ def to_dict(run: Run) -> dict[str, Any]:
         "cost": run.cost,
         "co2e_kg": run.co2e_kg,
         "readings": [_reading(r) for r in run.readings],
+        "layout": run.layout and parallel.to_dict(run.layout),
         "formulas": [
             {"name": f.name, "letters": f.letters, "numbers": f.numbers} for f in run.formulas
         ],

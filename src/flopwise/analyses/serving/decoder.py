@@ -108,7 +108,8 @@ class Dense:
 class Experts:
     """`count` networks of which each token goes through `chosen`; `shared` is the width of the
     one that all go through, `shared_gate` whether it has a gate of its own; `correction` is a
-    learned offset of each expert's score."""
+    learned offset of each expert's score; `held` is how many of them one device has (0: all).
+    """
 
     count: int
     chosen: int
@@ -119,6 +120,11 @@ class Experts:
     router_bias: bool = False
     correction: bool = False
     activation: str = "silu"
+    held: int = 0
+
+    @property
+    def here(self) -> int:
+        return self.held or self.count
 
     def hit(self, tokens: float) -> float:
         """How many experts are expected to get a token, were all equally likely: each of them
@@ -142,7 +148,8 @@ class Layer:
 @dataclass(frozen=True)
 class Decoder:
     """A language model. `norm` is rms_norm or layer_norm; `positions` are those of a learned
-    table; `quantised` is what a quantised file has in few bits: layers, or experts."""
+    table; `quantised` is what a quantised file has in few bits: layers, or experts; `dropout`
+    the share that training drops."""
 
     name: str
     family: str
@@ -158,6 +165,7 @@ class Decoder:
     quantised: str = "layers"
     longest: int | None = None
     notes: tuple[str, ...] = ()
+    dropout: float = 0.0
 
     def kept_at(self, context: float) -> float:
         """Elements that one sequence of so many tokens keeps."""
@@ -173,15 +181,15 @@ class Decoder:
         return sum(layer.mixer.per_token for layer in self.layers)
 
 
-def shard(decoder: Decoder, ranks: int) -> Decoder:
+def shard(decoder: Decoder, ranks: int, flag: str = "--tp") -> Decoder:
     """What one of `ranks` devices has when heads and widths are split between them.
 
     Norms, routers and latents are on each of them; so are key heads where there are fewer than
-    devices. Raises FlopwiseError where a size does not divide.
+    devices. Raises FlopwiseError, which names the `flag`, where a size does not divide.
     """
     if ranks == 1:
         return decoder
-    layers = {layer: _layer(layer, ranks) for layer in dict.fromkeys(decoder.layers)}
+    layers = {layer: _layer(layer, ranks, flag) for layer in dict.fromkeys(decoder.layers)}
     return replace(
         decoder,
         layers=tuple(layers[layer] for layer in decoder.layers),
@@ -189,31 +197,31 @@ def shard(decoder: Decoder, ranks: int) -> Decoder:
     )
 
 
-def _layer(layer: Layer, ranks: int) -> Layer:
+def _layer(layer: Layer, ranks: int, flag: str) -> Layer:
     mixer, network = layer.mixer, layer.network
     if isinstance(mixer, Attention):
-        heads = _part(mixer.heads, ranks, "query heads")
+        heads = _part(mixer.heads, ranks, "query heads", flag)
         few = mixer.kv_heads < ranks
-        kv_heads = 1 if few else _part(mixer.kv_heads, ranks, "key heads")
+        kv_heads = 1 if few else _part(mixer.kv_heads, ranks, "key heads", flag)
         if few and ranks % mixer.kv_heads:
-            raise FlopwiseError(f"--tp {ranks} is no multiple of the {mixer.kv_heads} key heads")
+            raise FlopwiseError(f"{flag} {ranks} is no multiple of the {mixer.kv_heads} key heads")
         mixer = replace(mixer, heads=heads, kv_heads=kv_heads)
     elif isinstance(mixer, Latent):
-        mixer = replace(mixer, heads=_part(mixer.heads, ranks, "query heads"))
+        mixer = replace(mixer, heads=_part(mixer.heads, ranks, "query heads", flag))
     else:
-        mixer = replace(mixer, inner=_part(mixer.inner, ranks, "channels of the state space"))
+        mixer = replace(mixer, inner=_part(mixer.inner, ranks, "channels of the state space", flag))
     if isinstance(network, Dense):
-        network = replace(network, width=_part(network.width, ranks, "units of the network"))
+        network = replace(network, width=_part(network.width, ranks, "units of the network", flag))
     elif network is not None:
         network = replace(
             network,
-            width=_part(network.width, ranks, "units of an expert"),
-            shared=_part(network.shared, ranks, "units of the shared expert"),
+            width=_part(network.width, ranks, "units of an expert", flag),
+            shared=_part(network.shared, ranks, "units of the shared expert", flag),
         )
     return Layer(mixer, network, layer.norms)
 
 
-def _part(size: int, ranks: int, what: str) -> int:
+def _part(size: int, ranks: int, what: str, flag: str) -> int:
     if size % ranks:
-        raise FlopwiseError(f"--tp {ranks} does not divide the {size:,} {what}")
+        raise FlopwiseError(f"{flag} {ranks} does not divide the {size:,} {what}")
     return size // ranks

@@ -7,7 +7,6 @@ from dataclasses import replace
 from math import ceil
 from typing import Any
 
-from flopwise.analyses.serving.blocks import ACTIVATIONS
 from flopwise.analyses.serving.decoder import (
     Attention,
     Decoder,
@@ -16,6 +15,7 @@ from flopwise.analyses.serving.decoder import (
     Layer,
     Network,
 )
+from flopwise.analyses.serving.layers import ACTIVATIONS
 from flopwise.analyses.serving.stated import Stated
 
 

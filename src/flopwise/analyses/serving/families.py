@@ -235,7 +235,7 @@ def _old(c: Stated, mixer: Attention, **more: Any) -> Decoder:
 def gpt2(c: Stated) -> Decoder:
     places = c.whole("n_positions", "n_ctx", default=1024)
     mixer = attention_of(c, bias=True, out_bias=True, rotated=0)
-    return _old(c, mixer, positions=places, tied=True)
+    return _old(c, mixer, positions=places, tied=True, dropout=c.number("resid_pdrop", 0.1))
 
 
 @family("gpt_bigcode")
@@ -243,7 +243,7 @@ def gpt_bigcode(c: Stated) -> Decoder:
     places = c.whole("n_positions", default=1024)
     one = 1 if c.flag("multi_query", True) else 0
     mixer = attention_of(c, one, bias=True, out_bias=True, rotated=0)
-    return _old(c, mixer, positions=places, tied=True)
+    return _old(c, mixer, positions=places, tied=True, dropout=c.number("resid_pdrop", 0.1))
 
 
 @family("gpt_neox")

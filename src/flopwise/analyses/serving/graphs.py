@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from math import ceil
 
-from flopwise.analyses.serving.blocks import Block, Step, layer
+from flopwise.analyses.serving.blocks import Block, Step
 from flopwise.analyses.serving.decoder import Decoder, Experts, Latent
+from flopwise.analyses.serving.layers import layer
 from flopwise.counts import ZERO, Counts
 from flopwise.graph import Graph, Tensor
 from flopwise.plugins import load
@@ -38,8 +39,9 @@ def parts(decoder: Decoder, step: Step, dtype: str, cache: str) -> Iterable[Part
     yield Part("embedding", 1, _embedding(decoder, step, dtype))
     for i, (kind, times) in enumerate(Counter(decoder.layers).items()):
         block = Block(step, dtype, cache)
-        x = Tensor("x", (step.batch, step.tokens, decoder.hidden), dtype, "input")
-        layer(block, x, decoder.hidden, kind, decoder.norm, decoder.norm_bias)
+        tokens = step.tokens // step.shared
+        x = Tensor("x", (step.batch, tokens, decoder.hidden), dtype, "input")
+        layer(block, x, decoder.hidden, kind, decoder.norm, decoder.norm_bias, decoder.dropout)
         hit = 1.0
         if isinstance(kind.network, Experts):
             hit = kind.network.hit(step.batch * step.tokens) / kind.network.count
@@ -72,6 +74,16 @@ def _head(decoder: Decoder, step: Step, dtype: str) -> Graph:
 def whole(batch: int, tokens: int) -> Step:
     """The step that papers and counters count: every score of the square, every logit."""
     return Step(batch, tokens, tokens, tokens, tokens)
+
+
+def training(
+    decoder: Decoder, batch: int, tokens: int, shared: int = 1, context: int = 1
+) -> Step:  # fmt: skip
+    """A forward pass whose backward follows, with every score of the square."""
+    windows = {layer.mixer.window for layer in decoder.layers if layer.mixer.window}
+    seen = dict.fromkeys(windows, (tokens, tokens))
+    return Step(batch, tokens, tokens, tokens, tokens, seen, training=True, shared=shared,
+                context=context)  # fmt: skip
 
 
 def prefill(decoder: Decoder, batch: int, new: int, past: int = 0) -> Step:

@@ -51,7 +51,7 @@ def machine(
             "300e9 bytes/s (NVLink 3; NVLink 4 has 450G, PCIe 4 x16 32G)"
         )
     computed = weights.computed if weights.computed in device.peak else _near(device, dtype)
-    share = _share(device)
+    share = reach(device)
     rate, plain = device.rate(computed), device.rate(_near(device, dtype))
     return Machine(device, ranks, link, rate * share, plain * share, computed, share)
 
@@ -62,7 +62,7 @@ def _near(device: Device, dtype: str) -> str:
     return other if dtype not in device.peak and other in device.peak else dtype
 
 
-def _share(device: Device) -> float:
+def reach(device: Device) -> float:
     """Of the peak, what a matrix product was measured to reach; else what is known of kind."""
     general = efficiency(device).shares["linear"].compute or 1.0
     peaks = [device.peak[d] for d in ("bfloat16", "float16", "float32") if d in device.peak]

@@ -59,9 +59,9 @@ def run(
             found = _predicted(found, training, machine, length)
         else:
             found = _timed(found, machine, utilization)
-    found = replace(_priced(found, machine, prices), notes=tuple(_notes(found, machine)))
-    found = replace(found, readings=readings(training, length, unit, found))
-    return replace(found, formulas=tuple(_formulas(found, length, prices)))
+    found = replace(priced(found, machine, prices), notes=tuple(_notes(found, machine)))
+    found = replace(found, readings=readings(found))
+    return replace(found, formulas=tuple(formulas(found, length, prices)))
 
 
 def amount(
@@ -81,8 +81,8 @@ def amount(
     )  # fmt: skip
     if machine is not None and utilization is not None:
         found = _timed(found, machine, utilization)
-    found = _priced(found, machine, prices)
-    return replace(found, formulas=tuple(_formulas(found, None, prices)))
+    found = priced(found, machine, prices)
+    return replace(found, formulas=tuple(formulas(found, None, prices)))
 
 
 def _timed(found: Run, machine: Machine, utilization: float) -> Run:
@@ -103,7 +103,7 @@ def _predicted(found: Run, training: Training, machine: Machine, length: Length)
     )
 
 
-def _priced(found: Run, machine: Machine | None, prices: Prices) -> Run:
+def priced(found: Run, machine: Machine | None, prices: Prices) -> Run:
     """Energy is the boards' power throughout, times what the data centre adds."""
     hours = found.device_hours
     if hours is None or machine is None:
@@ -118,14 +118,14 @@ def _priced(found: Run, machine: Machine | None, prices: Prices) -> Run:
 
 def _notes(found: Run, machine: Machine | None) -> Iterator[str]:
     if machine is not None and machine.count > 1:
-        yield "communication between devices is not counted"
+        yield "communication between devices is not counted: give --data"
     if machine is not None and machine.power is None and machine.device is not None:
         yield f"nothing tells the power of {machine.name}: give --power"
     if found.coverage < 1:
         yield "operators without a formula are left out: the run takes more than this"
 
 
-def _formulas(found: Run, length: Length | None, prices: Prices) -> Iterator[Formula]:
+def formulas(found: Run, length: Length | None, prices: Prices) -> Iterator[Formula]:
     if length is not None:
         parts = [f"{found.total[n]:.4g}" for n in ("forward", "backward", "recomputation")]
         yield Formula(

@@ -12,13 +12,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from fractions import Fraction
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from flopwise.analyses.training.machine import Machine
 from flopwise.analyses.training.step import PHASES, Training
 from flopwise.conventions import Convention
 from flopwise.dims import Expr
 from flopwise.errors import FlopwiseError, UnknownSize
+
+if TYPE_CHECKING:
+    from flopwise.analyses.parallel.layout import Layout
 
 DAY, HOUR = 86400.0, 3600.0
 
@@ -65,7 +68,8 @@ class Run:
     """A training run. Seconds, hours, kWh, kg; None where nothing tells (no device, no price).
 
     `per_step` and `total` are operations by phase, in the reading named by `unit`, the backward
-    by "rule" or by "trace" (empty where only an amount is known);
+    by "rule" or by "trace" (empty where only an amount is known); `layout` is how a step is spread
+    over devices, where that was asked for;
     `band` is where the time is taken to lie when the utilisation was predicted.
     """
 
@@ -93,6 +97,7 @@ class Run:
     coverage: float = 1.0
     unknown: Mapping[str, int] = field(default_factory=dict)
     by: str = ""
+    layout: Layout | None = None
 
     @property
     def days(self) -> float | None:
@@ -163,7 +168,7 @@ def batch_of(training: Training) -> int:
 
 
 def amounts(training: Training, length: Length, unit: Convention) -> tuple[Any, Any]:
-    """Operations by phase: of one step of one device, and of the run. Raises UnknownSize."""
+    """Operations by phase: of one step of all devices, and of the run. Raises UnknownSize."""
     once = training.operations(unit)
     for name, amount in once.items():
         if isinstance(amount, Expr):
@@ -171,8 +176,8 @@ def amounts(training: Training, length: Length, unit: Convention) -> tuple[Any, 
     batches = Fraction(length.samples) * Fraction(length.epochs) / length.batch
     total = {name: _number(once[name] * batches) for name in PHASES[:3]}
     total["optimizer"] = once["optimizer"] * length.steps * length.count
-    step = {n: once[n] * (length.accumulate if n != "optimizer" else 1) for n in PHASES}
-    return step, total
+    often = dict.fromkeys(PHASES, length.count * length.accumulate) | {"optimizer": length.count}
+    return {name: once[name] * often[name] for name in PHASES}, total
 
 
 def _number(value: Fraction) -> float:
@@ -180,9 +185,9 @@ def _number(value: Fraction) -> float:
     return int(value) if value.denominator == 1 else float(value)
 
 
-def readings(training: Training, length: Length, unit: Convention, run: Run) -> tuple[Reading, ...]:
+def readings(run: Run) -> tuple[Reading, ...]:
     """The run as tables of "FLOPs" make people count it, and what that leaves out."""
-    if unit.name != "flops" or not run.total["forward"]:
+    if run.unit != "flops" or not run.total["forward"]:
         return ()
     forward, backward = run.total["forward"], run.total["backward"]
     ratio = backward / forward

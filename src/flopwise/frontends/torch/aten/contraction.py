@@ -181,12 +181,18 @@ def bilinear(input1: Tensor, input2: Tensor, weight: Tensor, bias: Any) -> Step:
 
 
 @aten("_grouped_mm")
-def grouped_product(self: Tensor, mat2: Tensor, bias: Any, operands: list[Tensor]) -> Step:
-    """Rows sorted by group, each group with its matrix: every row meets one."""
+def grouped_product(
+    self: Tensor, mat2: Tensor, bias: Any, operands: list[Tensor], outputs: list[Tensor]
+) -> Step:  # fmt: skip
+    """Rows sorted by group, each group with its matrix: every row meets one. Two matrices are
+    rows and their gradients, of which each group sums the products for its own."""
     if self.dim() == 3 and mat2.dim() == 3:
         return Step("matmul", (self, mat2))
     if self.dim() == 2 and mat2.dim() == 3:
         return Step("grouped_matmul", (self, mat2, bias))
+    if self.dim() == 2 and mat2.dim() == 2:
+        of = Step("grouped_matmul", (self.t(), outputs[0]), {}, (mat2,))
+        return Step("gradient", (self, mat2), {"of": of, "wants": frozenset({1})})
     return Step("unknown", tuple(operands))
 
 

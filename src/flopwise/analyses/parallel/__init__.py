@@ -1,0 +1,1 @@
+"""Training on many devices: what each of them holds, computes, and says to the others."""

@@ -1,0 +1,84 @@
+"""Each number of a step on many devices: in letters, then in numbers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from flopwise.analyses.parallel.exchange import SHARE, Message
+from flopwise.analyses.parallel.layout import Layout
+from flopwise.analyses.training.run import Formula
+from flopwise.graph import BITS
+
+LETTERS = {
+    "all-reduce": "2 (n - 1)/n x bytes", "all-gather": "(n - 1)/n x bytes",
+    "reduce-scatter": "(n - 1)/n x bytes", "all-to-all": "(n - 1)/n x bytes", "send": "bytes",
+}  # fmt: skip
+
+
+def formulas(found: Layout) -> Iterator[Formula]:
+    """In the order in which one follows from the other."""
+    yield from _memory(found)
+    for message in found.messages:
+        yield _message(message, found)
+    yield from _time(found)
+
+
+def _memory(found: Layout) -> Iterator[Formula]:
+    job, split, held = found.job, found.split, found.held
+    stage = found.stages[found.place]
+    weights, d = stage.total("weights"), split.replicas
+    w, g = BITS[job.dtype] / 8, BITS[job.gradients] / 8
+    for least, name, each, result in (
+        (3, "weights", w, held.weights), (2, "gradients", g, held.gradients),
+    ):  # fmt: skip
+        letters = "elements x bytes"
+        over = f" / {d}" if split.zero >= least and d > 1 else ""
+        letters += " / replicas (ZeRO)" if over else ""
+        yield Formula(f"{name} of a device", letters, f"{weights:,} x {each:g}"
+                      f"{over} = {_gib(result)}")  # fmt: skip
+    copy = " + 4 x elements" if w < 4 else ""
+    over = f" / {d}" if split.zero and d > 1 else ""
+    yield Formula(
+        "optimizer of a device",
+        f"(states of {job.optimizer}{copy}){' / replicas (ZeRO)' if over else ''}",
+        f"({stage.total('state'):,.0f}{f' + 4 x {weights:,}' if copy else ''}){over} = "
+        f"{_gib(held.states)}",
+    )  # fmt: skip
+    saved = stage.total("saved")
+    yield Formula(
+        "activations of a device", "bytes that wait for the backward x micro-batches that wait",
+        f"{saved:.4g} x {held.activations / saved if saved else 0:.4g} = "
+        f"{_gib(held.activations)} (stage {found.place + 1} of {split.pipeline})",
+    )  # fmt: skip
+
+
+def _message(m: Message, found: Layout) -> Formula:
+    near, far = m.paths(found.link)
+    rate = found.link.network if far else found.link.bandwidth
+    where = "to other nodes" if far else "inside a node"
+    return Formula(
+        m.what, f"times x ({LETTERS[m.kind]}) / (link x {SHARE:g}), {where}",
+        f"{m.times:,} x {m.kind} of {m.bytes:.4g} B over n = {m.size}; {m.each:.4g} B each, "
+        f"{far or near:.4g} B at {rate or 0:.4g} B/s = "
+        f"{m.seconds(found.link):.4g} s, of which {found.exposed[m.what]:.4g} s are waited for",
+    )  # fmt: skip
+
+
+def _time(found: Layout) -> Iterator[Formula]:
+    split, job = found.split, found.job
+    if split.pipeline > 1:
+        yield Formula(
+            "bubble", "(p - 1) / (v x m), of the time of the micro-batches",
+            f"({split.pipeline} - 1) / ({split.interleave} x {job.micro}) = {found.bubble:.4g}; "
+            f"{found.waiting:.4g} s",
+        )  # fmt: skip
+    exposed = sum(found.exposed.values())
+    yield Formula(
+        "step", "computing + messages waited for + bubble + update",
+        f"{found.computing:.4g} + {exposed:.4g} + {found.waiting:.4g} + {found.update:.4g} = "
+        f"{found.seconds:.4g} s",
+    )  # fmt: skip
+
+
+def _gib(amount: float) -> str:
+    return f"{amount / 2**30:.4g} GiB"

@@ -1,0 +1,200 @@
+"""One training step on many devices: memory of each, messages, bubble, time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from flopwise.analyses.parallel.exchange import Message
+from flopwise.analyses.parallel.split import Job, Split
+from flopwise.analyses.parallel.stages import Stage
+from flopwise.analyses.serving.timing import MEMORY
+from flopwise.devices import Device, Link
+from flopwise.errors import FlopwiseError
+from flopwise.graph import BITS
+
+MEMORY_SHARE = 0.95  # of a device's memory: contexts and fragments take the rest
+NOWHERE = Link(1.0, 1)
+
+
+@dataclass(frozen=True)
+class Held:
+    """Bytes on one device: weights, gradients, optimizer states (with the 32-bit copy of
+    weights), activations that wait for their backward, and what one piece works with."""
+
+    weights: float
+    gradients: float
+    states: float
+    activations: float
+    working: float
+
+    @property
+    def total(self) -> float:
+        return self.weights + self.gradients + self.states + self.activations + self.working
+
+
+@dataclass(frozen=True)
+class Layout:
+    """A step of a job on a split. Seconds; `held` is of the fullest stage, `place` which that
+    is; `exposed` is what messages take that devices wait for, by name."""
+
+    name: str
+    device: Device
+    link: Link
+    split: Split
+    job: Job
+    stages: tuple[Stage, ...]
+    place: int
+    held: Held
+    messages: tuple[Message, ...]
+    computing: float
+    exposed: dict[str, float]
+    bubble: float
+    update: float
+
+    @property
+    def seconds(self) -> float:
+        return self.computing + sum(self.exposed.values()) + self.waiting + self.update
+
+    @property
+    def waiting(self) -> float:
+        """Seconds that a stage has nothing to do: the bubble, of the time of the micro-batches."""
+        share = sum(self.exposed[m.what] for m in self.messages if not m.hidden)
+        return self.bubble * (self.computing + share)
+
+    @property
+    def samples(self) -> int:
+        return self.job.samples(self.split)
+
+    def phase(self, name: str) -> float:
+        """Operations of a step on all devices."""
+        ranks = self.split.tensor * self.split.replicas * self.job.micro
+        return ranks * sum(stage.operations(name) for stage in self.stages)
+
+    @property
+    def model_operations(self) -> float:
+        """Forward and backward of a step, on all devices."""
+        return self.phase("forward") + self.phase("backward")
+
+    @property
+    def operations(self) -> float:
+        """All that is executed."""
+        return self.model_operations + self.phase("recomputation")
+
+    @property
+    def peak(self) -> float:
+        return self.device.rate(self.job.dtype) * self.split.devices
+
+    @property
+    def mfu(self) -> float:
+        return self.model_operations / (self.seconds * self.peak)
+
+    @property
+    def hfu(self) -> float:
+        return self.operations / (self.seconds * self.peak)
+
+    @property
+    def fits(self) -> bool | None:
+        room = self.device.memory_bytes
+        return None if room is None else self.held.total <= room * MEMORY_SHARE
+
+
+def layout(
+    name: str, stages: tuple[Stage, ...], split: Split, job: Job, device: Device,
+    link: Link | None = None,
+) -> Layout:  # fmt: skip
+    """Raises FlopwiseError where nothing tells how fast the devices talk."""
+    link = link or device.link
+    if link is None and split.devices > 1:
+        raise FlopwiseError(
+            f"nothing tells how {device.name} are connected: give --link (bytes/s each way inside "
+            "a node, as 300G), --node (devices in one) and --network (to other nodes)"
+        )
+    link = link or NOWHERE
+    slowest = max(stages, key=lambda s: s.computing + _waited(s, link))
+    held = [_held(stages, i, split, job) for i in range(len(stages))]
+    place = max(range(len(held)), key=lambda i: held[i].total)
+    said = (*(replace(m, times=m.times * job.micro) for m in slowest.messages),
+            *_spread(max(stages, key=lambda s: s.total("weights")), split, job))  # fmt: skip
+    computing = slowest.computing * job.micro
+    found = held[place]
+    return Layout(
+        name, device, link, split, job, stages, place, found, said, computing,
+        {m.what: _exposed(m, slowest, job, link) for m in said},
+        # Narayanan et al. 2021, section 2.2: (p - 1)/m of the time, over v pieces of a device.
+        (split.pipeline - 1) / (split.interleave * job.micro),
+        # Weights, gradients and states are read, weights and states written.
+        2 * (found.weights / _parts(split, 3) + found.states) / (device.bandwidth * MEMORY),
+    )  # fmt: skip
+
+
+def _parts(split: Split, zero: int) -> int:
+    return split.replicas if split.zero < zero else 1
+
+
+def _waited(stage: Stage, link: Link) -> float:
+    return sum(m.seconds(link) for m in stage.messages if not m.hidden)
+
+
+def _exposed(message: Message, stage: Stage, job: Job, link: Link) -> float:
+    """What of a message's time no computing covers."""
+    seconds = message.seconds(link)
+    if message.hidden == "micro":
+        return max(0.0, seconds - stage.computing * job.micro)
+    if message.hidden == "step":
+        return max(0.0, seconds - stage.seconds("backward"))
+    return seconds
+
+
+def _held(stages: tuple[Stage, ...], place: int, split: Split, job: Job) -> Held:
+    """Rajbhandari et al. 2020 (ZeRO), section 5, for what is spread over the data axis; a piece
+    that is gathered is there as a whole while it works."""
+    stage, w, g = stages[place], BITS[job.dtype] / 8, BITS[job.gradients] / 8
+    weights, experts = stage.total("weights"), stage.total("experts")
+    # Experts have as many replicas fewer as devices share them.
+    one = {z: _share(weights, experts, split) if split.zero >= z else 1.0 for z in (1, 2, 3)}
+    copy = 4.0 * weights if w < 4 else 0.0
+    gathered = max(p.weights for p, _ in stage.pieces) * w if split.zero == 3 else 0.0
+    return Held(
+        weights * w * one[3], weights * g * one[2], (stage.total("state") + copy) * one[1],
+        _waits(place, split, job) * stage.total("saved"), stage.working + gathered,
+    )  # fmt: skip
+
+
+def _share(weights: float, experts: float, split: Split) -> float:
+    """Of what a stage has, the part that one device of the data axis keeps."""
+    if not weights:
+        return 1.0
+    dense = (weights - experts) / split.replicas
+    return (dense + experts * split.expert / split.replicas) / weights
+
+
+def _waits(place: int, split: Split, job: Job) -> float:
+    """Micro-batches whose activations wait at the fullest moment of 1F1B: p - i at stage i; with
+    v pieces of a stage, in pieces, 2 (p - i - 1) + (v - 1) p + 1 (Megatron-LM's warm-up)."""
+    p, v = split.pipeline, split.interleave
+    pieces = p - place if v == 1 else 2 * (p - place - 1) + (v - 1) * p + 1
+    return min(pieces, v * job.micro) / v
+
+
+def _spread(stage: Stage, split: Split, job: Job) -> Iterator[Message]:
+    """What is said over the data axis in a step (ZeRO, section 7): gradients are summed, which
+    takes as much as a scatter and a gather; stage 3 gathers weights forward and backward."""
+    experts = stage.total("experts")
+    groups = (
+        ("", stage.total("weights") - experts, split.replicas, split.tensor),
+        (" of experts", experts, split.replicas // split.expert, split.tensor * split.expert),
+    )
+    w, g = BITS[job.dtype] / 8, BITS[job.gradients] / 8
+    for what, weights, size, stride in groups:
+        if not weights or size == 1:
+            continue
+        often = job.micro if split.zero >= 2 else 1
+        hides = "micro" if split.zero == 3 or (split.zero == 2 and job.micro > 1) else "step"
+        kind = "reduce-scatter" if split.zero else "all-reduce"
+        yield Message(f"data: gradients{what}", kind, weights * g, size, stride, often, hides)
+        if split.zero:
+            times = 2 * job.micro if split.zero == 3 else 1
+            hides = "micro" if split.zero == 3 else ""
+            yield Message(f"data: weights{what}", "all-gather", weights * w, size, stride, times,
+                          hides)  # fmt: skip

@@ -1,0 +1,117 @@
+"""A part of a network on one device, for one micro-batch: counted, timed, and what it keeps."""
+
+from __future__ import annotations
+
+from collections.abc import Container, Iterable, Mapping
+from dataclasses import dataclass, replace
+from math import prod
+
+from flopwise.analyses.liveness import walk
+from flopwise.analyses.parallel.split import Job
+from flopwise.analyses.roofline import predict
+from flopwise.analyses.serving.blocks import GATHERED
+from flopwise.analyses.serving.timing import reach
+from flopwise.analyses.training.step import again, phase, reading
+from flopwise.devices import Device
+from flopwise.graph import Graph, Tensor
+from flopwise.passes.backward import Segment, backward
+from flopwise.profile import profile
+
+PHASES = ("forward", "backward", "recomputation")
+PRODUCTS = ("linear", "matmul", "attention")
+ATTENTION = "multi_head_attention"
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Learned elements, of which some are in experts; bytes of optimizer states if none were
+    spread; operations (2 for each multiply-accumulate) and seconds by phase; bytes that wait for
+    the backward, and the most that live beside them while it runs."""
+
+    name: str
+    weights: int
+    experts: int
+    state: float
+    operations: Mapping[str, float]
+    seconds: Mapping[str, float]
+    saved: float
+    working: float
+
+    @property
+    def dense(self) -> int:
+        return self.weights - self.experts
+
+
+def piece(
+    name: str, graph: Graph, job: Job, device: Device, wanted: Iterable[str] = (),
+    elsewhere: Container[str] = (),
+) -> Piece:  # fmt: skip
+    """From the forward graph of a part, whose backward is by rule. Weights that are `elsewhere`
+    are those of another piece."""
+    step = backward(graph, job.autograd, segments(graph, job.recompute), wanted)
+    return counted(name, step.graph, job, device, elsewhere)
+
+
+def counted(
+    name: str, step: Graph, job: Job, device: Device, elsewhere: Container[str] = ()
+) -> Piece:  # fmt: skip
+    """From the graph of forward and backward together."""
+    rows = profile(step, reading("flops"))
+    learned = [t for t in rows.weights if t.trainable and t.name not in elsewhere]
+    operations = dict.fromkeys(PHASES, 0.0)
+    for row in rows.rows:
+        operations[phase(row.node)] += float(row.total.flops)  # type: ignore[arg-type]
+        operations["recomputation"] += float(again(row).flops)  # type: ignore[arg-type]
+    saved, most = held(step)
+    return Piece(
+        name, _elements(learned), _elements(t for t in learned if t.name.startswith(EXPERTS)),
+        float(sum((job.update.bytes(t) for t in learned), 0)),  # type: ignore[arg-type]
+        operations, {p: _seconds(step, p, device) for p in PHASES}, saved, most - saved,
+    )  # fmt: skip
+
+
+def _elements(tensors: Iterable[Tensor]) -> int:
+    return int(sum((t.size for t in tensors), 0))  # type: ignore[arg-type]
+
+
+EXPERTS = ("moe.gate", "moe.up", "moe.down")
+
+
+def segments(graph: Graph, recompute: str) -> tuple[Segment, ...]:
+    """What runs again: all of it, from its input; or the core of attention, which keeps much for
+    few operations (Korthikanti et al. 2022, section 5)."""
+    if recompute == "full":
+        return (Segment(0, len(graph.nodes)),)
+    if recompute == "selective":
+        return tuple(Segment(i, i + 1) for i, n in enumerate(graph.nodes) if n.op == ATTENTION)
+    return ()
+
+
+def held(step: Graph) -> tuple[float, float]:
+    """Bytes that the forward leaves for the backward, and the most at any time. What was gathered
+    from other devices is kept in shares, and gathered again."""
+    made = {t.name for t in step.outputs}
+    gathers = [n for n in step.nodes if n.op == "tile" and GATHERED in n.name]
+    ranks = {n.outputs[0].name: prod(n.attrs["repeats"]) for n in gathers}
+    saved, most, ended = 0.0, 0.0, False
+    for at in walk(step):
+        most = max(most, float(at.bytes))  # type: ignore[arg-type]
+        if ended or phase(at.node) == "forward":
+            continue
+        ended = True
+        for name, size in at.live.items():
+            if name not in made and not name.startswith("grad("):
+                saved += float(size) / ranks.get(name, 1)  # type: ignore[arg-type]
+    return saved, max(most, saved)
+
+
+def _seconds(step: Graph, name: str, device: Device) -> float:
+    """As `predict` has it, with matrix products no faster than was measured on the device."""
+    nodes = tuple(n for n in step.nodes if phase(n) == name)
+    if not nodes:
+        return 0.0
+    more = 1 / reach(device) - 1
+    seconds = 0.0
+    for kernel in predict(replace(step, nodes=nodes), device).kernels:
+        seconds += kernel.time_s + (kernel.compute_s * more if kernel.kind in PRODUCTS else 0.0)
+    return seconds

@@ -1,0 +1,149 @@
+"""How a training step is split between devices, and what one step is over."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+from flopwise.analyses.serving.decoder import Decoder, Experts, StateSpace, shard
+from flopwise.errors import FlopwiseError, UnknownName, nearest
+from flopwise.ops import optimizers
+from flopwise.ops.gradient import Autograd
+from flopwise.ops.optimizers import Optimizer
+
+RECOMPUTED = ("none", "selective", "full")
+MOST = 10**7
+
+
+@dataclass(frozen=True)
+class Split:
+    """Devices along each axis. Neighbours in `tensor` are next to each other, then come those in
+    `context`, `data` and `pipeline` (the order of Megatron-LM, Narayanan et al. 2021, section 3).
+
+    `zero` is the stage of ZeRO: 1 spreads the optimizer's states over the data axis, 2 gradients
+    too, 3 weights too (FSDP). `expert` of the data axis share the experts of a layer. A device
+    has `interleave` pieces of the pipeline. `sequence` spreads what lies between the tensor
+    parallel parts over their devices, by tokens (Korthikanti et al. 2022).
+    """
+
+    data: int = 1
+    tensor: int = 1
+    pipeline: int = 1
+    context: int = 1
+    expert: int = 1
+    zero: int = 0
+    interleave: int = 1
+    sequence: bool = True
+
+    def __post_init__(self) -> None:
+        for name in ("data", "tensor", "pipeline", "context", "expert", "interleave"):
+            if not 0 < getattr(self, name) <= MOST:
+                raise FlopwiseError(f"--{name} {getattr(self, name)}: must be 1 or more")
+        if self.zero not in range(4):
+            raise FlopwiseError(f"--zero {self.zero}: must be 0, 1, 2 or 3")
+        if self.replicas % self.expert:
+            raise FlopwiseError(
+                f"--expert {self.expert} does not divide the {self.replicas} devices of the data "
+                "axis that share experts"
+            )
+        if self.interleave > 1 and self.pipeline == 1:
+            raise FlopwiseError(f"--interleave {self.interleave} needs a --pipeline of 2 or more")
+
+    @property
+    def devices(self) -> int:
+        return self.replicas * self.tensor * self.pipeline
+
+    @property
+    def replicas(self) -> int:
+        """Devices that hold the same weights."""
+        return self.data * self.context
+
+    @property
+    def shared(self) -> int:
+        """Over how many devices the tokens between the tensor parallel parts are spread."""
+        return self.tensor if self.sequence else 1
+
+    def of(self, count: int | None) -> None:
+        """Raises FlopwiseError where the axes do not make up so many devices."""
+        if count is not None and count != self.devices:
+            axes = " x ".join(f"--{n} {getattr(self, n)}" for n in AXES if getattr(self, n) > 1)
+            raise FlopwiseError(f"{axes or 'one device'} is {self.devices}, and --count {count}")
+
+    def __str__(self) -> str:
+        named = [f"{n} {getattr(self, n)}" for n in (*AXES, "expert", "interleave")
+                 if getattr(self, n) > 1]  # fmt: skip
+        return ", ".join([*named, *([f"ZeRO-{self.zero}"] if self.zero else [])]) or "one device"
+
+
+AXES = ("data", "tensor", "pipeline", "context")
+
+
+@dataclass(frozen=True)
+class Job:
+    """What one step is over: `micro` micro-batches on each replica, of `batch` samples (of `seq`
+    tokens each); and how it is computed. Weights and activations are in `dtype`, gradients in
+    `gradients`; weights of 16 bits have a copy in 32 (Micikevicius et al. 2018)."""
+
+    batch: int = 1
+    seq: int = 1
+    micro: int = 1
+    dtype: str = "bfloat16"
+    gradients: str = "float32"
+    optimizer: str = "adamw"
+    recompute: str = "none"
+    autograd: Autograd = field(default_factory=Autograd)
+
+    def __post_init__(self) -> None:
+        for name, flag in (("batch", "batch"), ("seq", "seq"), ("micro", "accumulate")):
+            if not 0 < getattr(self, name) <= MOST:
+                raise FlopwiseError(f"--{flag} {getattr(self, name)}: must be 1 or more")
+        if self.recompute not in RECOMPUTED:
+            raise UnknownName(
+                f"--recompute {self.recompute}: {nearest(self.recompute, list(RECOMPUTED))}"
+            )
+        if self.gradients not in ("float32", "bfloat16", "float16"):
+            raise UnknownName(f"--gradients {self.gradients}: float32, bfloat16 or float16")
+        optimizers.find(self.optimizer)
+
+    @property
+    def update(self) -> Optimizer:
+        return optimizers.find(self.optimizer)
+
+    def samples(self, split: Split) -> int:
+        """Of one step, on all devices."""
+        return self.batch * self.micro * split.data
+
+
+def sharded(decoder: Decoder, split: Split, job: Job) -> Decoder:
+    """What one tensor and expert parallel rank has of every layer. Raises FlopwiseError where a
+    size does not divide."""
+    layers, pieces = len(decoder.layers), split.pipeline * split.interleave
+    if layers % pieces:
+        times = f" x --interleave {split.interleave}" if split.interleave > 1 else ""
+        raise FlopwiseError(
+            f"--pipeline {split.pipeline}{times} does not divide the {layers} layers"
+        )
+    if job.seq % (split.context * split.shared):
+        flags = f"--context {split.context}" + (
+            f" x --tensor {split.tensor} (sequence parallel)" if split.shared > 1 else ""
+        )
+        raise FlopwiseError(f"{flags} does not divide the {job.seq:,} tokens of a sequence")
+    if split.context > 1 and any(isinstance(x.mixer, StateSpace) for x in decoder.layers):
+        raise FlopwiseError(f"--context {split.context}: not known for state space layers")
+    part = shard(decoder, split.tensor, "--tensor")
+    if split.expert == 1:
+        return part
+    if not any(isinstance(layer.network, Experts) for layer in part.layers):
+        raise FlopwiseError(f"--expert {split.expert}: the model has no experts")
+    return _experts(part, split.expert)
+
+
+def _experts(part: Decoder, ranks: int) -> Decoder:
+    layers = []
+    for layer in part.layers:
+        network = layer.network
+        if isinstance(network, Experts):
+            if network.count % ranks:
+                raise FlopwiseError(f"--expert {ranks} does not divide the {network.count} experts")
+            network = replace(network, held=network.count // ranks)
+        layers.append(replace(layer, network=network))
+    return replace(part, layers=tuple(layers))

@@ -6,43 +6,47 @@ from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flopwise.analyses.parallel.layout import Layout
-from flopwise.reports import short
+from flopwise.reports import memory, percent
+from flopwise.reports.latency import duration
+from flopwise.reports.table import grid
 
 
 def lines(found: Layout) -> Iterator[str]:
     """What a device holds, what it says, and where the time of a step goes."""
     held, job = found.held, found.job
     tokens = f" of {job.seq:,} tokens" if job.seq > 1 else ""
-    yield f"  a step of {found.samples:,} samples{tokens} on {found.split}: {_time(found.seconds)}"
-    yield f"    computing {_time(found.computing)}, update {_time(found.update)}" + (
-        f", bubble {_time(found.waiting)} ({found.bubble:.1%})" if found.bubble else ""
+    over = f"{found.samples:,} samples{tokens} on {found.split}"
+    yield f"  a step of {over}: {duration(found.seconds)}"
+    yield f"    computing {duration(found.computing)}, update {duration(found.update)}" + (
+        f", bubble {duration(found.waiting)} ({found.bubble:.1%})" if found.bubble else ""
     )
-    for message in found.messages:
+    for m in found.messages:
+        took, waited = m.seconds(found.link), found.exposed[m.what]
         yield (
-            f"    {message.what}: {message.times:,} x {message.kind}, {_bytes(message.sent)} sent, "
-            f"{_time(message.seconds(found.link))}, {_time(found.exposed[message.what])} waited for"
+            f"    {m.what}: {m.times:,} x {m.kind}, {memory(m.sent)} sent, {duration(took)}, "
+            f"{duration(waited)} waited for"
         )
     stage = f" (stage {found.place + 1} of {len(found.stages)})" if len(found.stages) > 1 else ""
-    yield f"  memory of the fullest device{stage}: {_bytes(held.total)}, {_fits(found)}"
+    yield f"  memory of the fullest device{stage}: {memory(held.total)}, {_fits(found)}"
     yield (
-        f"    weights {_bytes(held.weights)}, gradients {_bytes(held.gradients)}, "
-        f"optimizer {_bytes(held.states)}, activations {_bytes(held.activations)}, "
-        f"working {_bytes(held.working)}"
+        f"    weights {memory(held.weights)}, gradients {memory(held.gradients)}, "
+        f"optimizer {memory(held.states)}, activations {memory(held.activations)}, "
+        f"working {memory(held.working)}"
     )
 
 
 def table(found: Iterable[Layout]) -> str:
     """Several splits, best first."""
-    rows = [("split", "micro-batch", "recompute", "step", "MFU", "bubble", "waits", "memory")]
-    for one in found:
-        waits = sum(one.exposed.values()) / one.seconds
-        rows.append((
-            str(one.split), f"{one.job.batch} x {one.job.micro}", one.job.recompute,
-            _time(one.seconds), f"{one.mfu:.1%}", f"{one.bubble:.1%}", f"{waits:.1%}",
-            _bytes(one.held.total),
-        ))  # fmt: skip
-    widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return "\n".join("  ".join(t.ljust(w) for t, w in zip(row, widths)).rstrip() for row in rows)
+    head = ["split", "micro-batches", "recompute", "step", "MFU", "bubble", "waits", "memory"]
+    rows = [
+        [
+            str(one.split), f"{one.job.micro} of {one.job.batch}", one.job.recompute,
+            duration(one.seconds), percent(one.mfu), percent(one.bubble), percent(one.waited),
+            memory(one.held.total),
+        ]
+        for one in found
+    ]  # fmt: skip
+    return grid(head, rows, 3)
 
 
 def to_dict(found: Layout) -> dict[str, Any]:
@@ -81,13 +85,5 @@ def to_dict(found: Layout) -> dict[str, Any]:
 def _fits(found: Layout) -> str:
     if found.device.memory_bytes is None:
         return "its capacity is not known"
-    room = f"{_bytes(found.device.memory_bytes)}"
+    room = f"{memory(found.device.memory_bytes)}"
     return f"fits in {room}" if found.fits else f"does not fit in {room}"
-
-
-def _bytes(amount: float) -> str:
-    return f"{amount / 2**30:.3g} GiB" if amount >= 2**27 else f"{short(amount)}B"
-
-
-def _time(seconds: float) -> str:
-    return f"{seconds:.3g} s" if seconds >= 1 else f"{seconds * 1e3:.3g} ms"

@@ -63,6 +63,11 @@ class Layout:
         return self.bubble * (self.computing + share)
 
     @property
+    def waited(self) -> float:
+        """The share of a step in messages that devices wait for."""
+        return sum(self.exposed.values()) / self.seconds
+
+    @property
     def samples(self) -> int:
         return self.job.samples(self.split)
 

@@ -360,3 +360,51 @@ def test_what_other_models_cannot() -> None:
              "num_hidden_layers": 8, "num_attention_heads": 8, "vocab_size": 64}  # fmt: skip
     with pytest.raises(flopwise.FlopwiseError, match="not known for state space layers"):
         flopwise.train(jamba, device="h100", seq=64, context=2)
+
+
+PLAN = (LLAMA, "--plan", "--device", "a100", "--count", 16, "--seq", 4096, "--global-batch", 64)
+
+
+def test_the_plan_is_the_best_of_what_train_says() -> None:
+    """Fastest first, all fit, and each is what `train` gives for the same split."""
+    told = json.loads(run(*PLAN, "--format", "json"))
+    times = [one["step_seconds"] for one in told["best"]]
+    assert times == sorted(times) and len(times) == 5 and told["fitting"] <= told["tried"]
+    for one in told["best"]:
+        assert one["fits"] and one["samples"] == 64 and one["split"]["devices"] == 16
+        split = {k: v for k, v in one["split"].items() if k not in ("devices", "sequence")}
+        again = flopwise.train(
+            LLAMA, device="a100", seq=4096, batch=one["batch"], global_batch=64,
+            recompute=one["recompute"], **split,
+        ).layout  # fmt: skip
+        assert again.seconds == one["step_seconds"]
+    text = run(*PLAN)
+    assert "the fastest that fits" in text and "slower than the best" in text
+
+
+def test_a_plan_that_fits_nowhere_says_what_comes_nearest() -> None:
+    big = {"model_type": "llama", "hidden_size": 16384, "intermediate_size": 53248,
+           "num_hidden_layers": 126, "num_attention_heads": 128, "num_key_value_heads": 8,
+           "vocab_size": 128256}  # fmt: skip
+    found = flopwise.plan(big, "a100", 8, seq=4096, global_batch=8)
+    assert found.best == () and found.fitting == 0
+    assert found.smallest.held.total > 80e9
+
+
+@pytest.mark.parametrize(
+    ("without", "said"),
+    [("--seq", "needs --count, --seq"), ("--count", "needs --count, --seq"),
+     ("--device", "a config.json and a --device")],
+)  # fmt: skip
+def test_a_plan_needs(without: str, said: str) -> None:
+    place = PLAN.index(without)
+    assert said in run(*PLAN[:place], *PLAN[place + 2 :], code=2)
+
+
+def test_what_hides_shares_what_hides_it() -> None:
+    """Weights and gradients of ZeRO-3 go on beside one and the same computing."""
+    slow = Link(1e9, 8, 1e9)
+    split, job = Split(data=8, zero=3), Job(1, 256)
+    found = layout("", of_decoder(gpt(8, 512, 8), split, job, A100), split, job, A100, slow)
+    wanted = sum(m.seconds(slow) for m in found.messages)
+    assert sum(found.exposed.values()) == pytest.approx(wanted - found.computing)

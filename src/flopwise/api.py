@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from flopwise.analyses.compare import Pair
     from flopwise.analyses.explain import Explanation
     from flopwise.analyses.memory import Memory
+    from flopwise.analyses.parallel.plan import Plan
     from flopwise.analyses.reconcile import Verdict
     from flopwise.analyses.roofline import Prediction
     from flopwise.analyses.serving import Serving
@@ -165,6 +166,17 @@ def train(
 
     with uncollected():
         return analyse(load, source, samples, epochs, device, count, utilization, **asked)
+
+
+def plan(source: Any, device: str | Device, count: int, **asked: Any) -> Plan:
+    """The splits of `count` devices that train a language model fastest, with reasons.
+
+    `source` is its config.json; `asked` is what `analyses.parallel.asked.planned` takes: seq,
+    global_batch, dtype, link, network, ... Raises FlopwiseError.
+    """
+    from flopwise.analyses.parallel.asked import planned
+
+    return planned(source, device, count, **asked)
 
 
 def _profile(source: Any, **options: Any) -> Profile:

@@ -38,6 +38,7 @@ def split_options(command: Any) -> Any:
     }  # fmt: skip
     options = [click.option(f"--{name}", type=int, help=said) for name, said in axes.items()]
     options += [
+        click.option("--plan", is_flag=True, help="Try the splits of --count devices."),
         click.option("--tokens", metavar="AMOUNT", help="Of the run, as 15T: with --seq."),
         click.option("--sequence/--no-sequence", default=None,
                      help="Whether tensor parallel devices share tokens between their parts."),
@@ -83,6 +84,23 @@ def run_options(command: Any) -> Any:
     return command
 
 
+PLANNED = ("device", "count", "seq", "global_batch", "gradients", "optimizer", "link", "network",
+           "node")  # fmt: skip
+
+
+def _planned(model: str | None, given: dict[str, Any], fmt: str, dtype: str) -> str:
+    """The best splits, as a table with reasons or as JSON."""
+    from flopwise import api
+    from flopwise.reports.parallel import plan_to_json, render_plan
+
+    if model is None or "device" not in given:
+        raise FlopwiseError("--plan needs a config.json and a --device")
+    asked = {name: given[name] for name in PLANNED if name in given}
+    asked |= {"dtype": dtype} if dtype else {}
+    found = api.plan(model, asked.pop("device"), asked.pop("count", None), **asked)
+    return plan_to_json(found) if fmt == "json" else render_plan(found)
+
+
 @click.command()
 @click.argument("model", required=False)
 @run_options
@@ -99,6 +117,9 @@ def train(
 
     options = {**request(inputs, batch, dtype), "convention": convention, "frozen": freeze}
     given = {name: value for name, value in given.items() if value is not None}
+    if given.pop("plan"):
+        emit(_planned(model, given, fmt, dtype), output)
+        return
     found = api.train(model, **given, **options)
     emit(to_json(found) if fmt == "json" else render(found, explain), output)
     if strict and found.unknown:

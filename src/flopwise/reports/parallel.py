@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
 from flopwise.analyses.parallel.layout import Layout
+from flopwise.analyses.parallel.plan import Plan
 from flopwise.reports import memory, percent
 from flopwise.reports.latency import duration
 from flopwise.reports.table import grid
@@ -47,6 +49,27 @@ def table(found: Iterable[Layout]) -> str:
         for one in found
     ]  # fmt: skip
     return grid(head, rows, 3)
+
+
+def render_plan(found: Plan) -> str:
+    """The best splits and why each is where it is; where none fits, what comes nearest."""
+    head = f"{found.tried:,} splits divide the model, {found.fitting:,} fit"
+    if not found.best:
+        return "\n".join([f"{head}; the least memory is that of:", *lines(found.smallest)])
+    text = [f"{head}; the best:", table(found.best)]
+    for one, reasons in zip(found.best, found.reasons):
+        text.append(f"  {one.split}: {'; '.join(reasons)}")
+    return "\n".join(text)
+
+
+def plan_to_json(found: Plan) -> str:
+    best = [
+        {**to_dict(one), "reasons": list(reasons)}
+        for one, reasons in zip(found.best, found.reasons)
+    ]
+    told = {"schema": "flopwise/plan/1", "tried": found.tried, "fitting": found.fitting,
+            "best": best, "smallest": to_dict(found.smallest)}  # fmt: skip
+    return json.dumps(told, indent=1, ensure_ascii=False)
 
 
 def to_dict(found: Layout) -> dict[str, Any]:

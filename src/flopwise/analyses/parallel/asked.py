@@ -7,9 +7,11 @@ from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
+from flopwise import devices
 from flopwise.analyses.budget import quantity
 from flopwise.analyses.parallel import stages
 from flopwise.analyses.parallel.layout import Layout, layout
+from flopwise.analyses.parallel.plan import Plan, plan
 from flopwise.analyses.parallel.split import Job, Split
 from flopwise.analyses.serving.decoder import Decoder
 from flopwise.analyses.serving.families import decoder
@@ -120,6 +122,26 @@ def of_config(
     job = wanted.job(split, batch, accumulate, **more)
     made = stages.of_decoder(model, split, job, device)
     return layout(model.name, made, split, job, device, wanted.links(device))
+
+
+def planned(
+    source: Any, device: str | Device, count: int | None, dtype: str = "bfloat16",
+    optimizer: str = "adamw", **asked: Any,
+) -> Plan:  # fmt: skip
+    """The best splits of `count` devices for a language model from its config; `asked` are words
+    of Wanted, of which `seq` and `global_batch` are needed. Raises FlopwiseError."""
+    wanted, others = Wanted.of(asked)
+    if others:
+        raise FlopwiseError(f"--plan takes no {', '.join(others)}")
+    if wanted.seq is None or wanted.global_batch is None or count is None:
+        raise FlopwiseError("--plan needs --count, --seq and --global-batch")
+    if not is_config(source):
+        raise FlopwiseError("--plan needs the config.json of a language model")
+    if count < 1 or wanted.global_batch < 1:
+        raise FlopwiseError("--count and --global-batch must be 1 or more")
+    on = devices.find(device) if isinstance(device, str) else device
+    job = Job(1, wanted.seq, 1, dtype, wanted.gradients, optimizer)
+    return plan(decoder(source), on, count, wanted.global_batch, job, wanted.links(on))
 
 
 def of_model(

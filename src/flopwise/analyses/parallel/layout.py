@@ -125,7 +125,7 @@ def layout(
     found = held[place]
     return Layout(
         name, device, link, split, job, stages, place, found, said, computing,
-        {m.what: _exposed(m, slowest, job, link) for m in said},
+        _exposed(said, slowest, job, link),
         # Narayanan et al. 2021, section 2.2: (p - 1)/m of the time, over v pieces of a device.
         (split.pipeline - 1) / (split.interleave * job.micro),
         # Weights, gradients and states are read, weights and states written.
@@ -141,14 +141,16 @@ def _waited(stage: Stage, link: Link) -> float:
     return sum(m.seconds(link) for m in stage.messages if not m.hidden)
 
 
-def _exposed(message: Message, stage: Stage, job: Job, link: Link) -> float:
-    """What of a message's time no computing covers."""
-    seconds = message.seconds(link)
-    if message.hidden == "micro":
-        return max(0.0, seconds - stage.computing * job.micro)
-    if message.hidden == "step":
-        return max(0.0, seconds - stage.seconds("backward"))
-    return seconds
+def _exposed(
+    messages: tuple[Message, ...], stage: Stage, job: Job, link: Link
+) -> dict[str, float]:  # fmt: skip
+    """What of the messages' times no computing covers; those behind the same computing share it."""
+    covers = {"micro": stage.computing * job.micro, "step": stage.seconds("backward"), "": 0.0}
+    wanted = dict.fromkeys(covers, 0.0)
+    for message in messages:
+        wanted[message.hidden] += message.seconds(link)
+    bare = {h: max(0.0, 1 - covers[h] / t) if t else 0.0 for h, t in wanted.items()}
+    return {m.what: m.seconds(link) * bare[m.hidden] for m in messages}
 
 
 def _held(stages: tuple[Stage, ...], place: int, split: Split, job: Job) -> Held:

@@ -11,7 +11,6 @@ from flopwise.analyses.parallel.exchange import Message
 from flopwise.analyses.parallel.piece import Piece, counted, piece
 from flopwise.analyses.parallel.split import Job, Split, sharded
 from flopwise.analyses.serving import graphs
-from flopwise.analyses.serving.blocks import Step
 from flopwise.analyses.serving.decoder import Attention, Decoder, Experts, Latent, Layer
 from flopwise.analyses.training.step import Training
 from flopwise.devices import Device
@@ -62,40 +61,40 @@ def of_decoder(decoder: Decoder, split: Split, job: Job, device: Device) -> tupl
         chunks = range(i, pieces, split.pipeline)
         layers = [x for c in chunks for x in part.layers[c * each : (c + 1) * each]]
         first, last = i == 0, i == split.pipeline - 1
-        found = [(_layer(part, x, split, job, device), n) for x, n in Counter(layers).items()]
         ends = [n for n, is_here in (("embedding", first), ("head", last)) if is_here]
-        found += [(_end(part, n, split, job, device), 1) for n in ends]
+        found = _pieces(part, layers, ends, split, job, device)
         said = [*_within(part, layers, split, job), *_around(part, len(ends), split, job)]
         stages.append(Stage(tuple(found), tuple(said)))
     return tuple(stages)
 
 
-def _step(part: Decoder, split: Split, job: Job) -> Step:
-    tokens = job.seq // split.context
-    return graphs.training(part, job.batch, tokens, split.shared, split.context)
+def _pieces(
+    part: Decoder, layers: list[Layer], ends: list[str], split: Split, job: Job, device: Device
+) -> Iterator[tuple[Piece, int]]:
+    """What a stage is made of. What does not change a piece is left out, to make each once."""
+    own = Split(tensor=split.tensor, context=split.context, sequence=split.sequence)
+    job = replace(job, micro=1)
+    for layer, times in Counter(layers).items():
+        yield _piece(replace(part, layers=(layer,)), "layer", own, job, device), times
+    bare = replace(part, layers=())
+    for name in ends:
+        # A head that is the embedding's table has no weights of its own beside it.
+        tied = part.tied and len(ends) > 1 and name == "head"
+        yield _piece(bare, name, own, job, device, (graphs.EMBEDDING,) if tied else ()), 1
 
 
-@lru_cache(maxsize=512)
-def _layer(part: Decoder, layer: Layer, split: Split, job: Job, device: Device) -> Piece:
-    alone = replace(part, layers=(layer,))
-    return _piece(alone, 1, "layer", job, device, _step(alone, split, job))
+PLACES = {"embedding": 0, "layer": 1, "head": -1}
 
 
-@lru_cache(maxsize=512)
-def _end(part: Decoder, name: str, split: Split, job: Job, device: Device) -> Piece:
-    place = 0 if name == "embedding" else -1
-    tied = name == "head" and part.tied and split.pipeline == 1  # one table, in one place
-    elsewhere = (graphs.EMBEDDING,) if tied else ()
-    alone = replace(part, layers=())
-    return _piece(alone, place, name, job, device, _step(part, split, job), elsewhere)
-
-
+@lru_cache(maxsize=1024)
 def _piece(
-    part: Decoder, place: int, name: str, job: Job, device: Device, step: Step,
+    part: Decoder, name: str, split: Split, job: Job, device: Device,
     elsewhere: tuple[str, ...] = (),
 ) -> Piece:  # fmt: skip
     """Only layers run again; the head ends in the loss."""
-    graph = list(graphs.parts(part, step, job.dtype, job.dtype))[place].graph
+    tokens = job.seq // split.context
+    step = graphs.training(part, job.batch, tokens, split.shared, split.context)
+    graph = list(graphs.parts(part, step, job.dtype, job.dtype))[PLACES[name]].graph
     if name == "head":
         graph = with_loss(graph, "cross-entropy")
     own = job if name == "layer" else replace(job, recompute="none")

@@ -16,7 +16,7 @@ from flopwise.frontends.torch.ruled import counted
 from flopwise.frontends.torch.symbols import dim
 from flopwise.frontends.torch.trace import Recorder, replaced
 from flopwise.frontends.torch.values import Call, tensors
-from flopwise.graph import Graph, Node, Tensor
+from flopwise.graph import BITS, Graph, Node, Tensor
 from flopwise.ops.gradient import Autograd, gradient, record
 
 MOST_SHOWN = 8
@@ -102,11 +102,23 @@ class _Names:
         ):
             for name, tensor in named:
                 self._store(name, tensor, role)
+        for name, tensor in recorder.values.packages.named(module):
+            self._store(name, tensor, "weight")
         for name, tensor in given.inputs.items():
             self._known[id(tensor)] = self._new(name, tensor, "input")
 
     def _store(self, name: str, tensor: torch.Tensor, role: str) -> None:
         stored = self._new(name, tensor, role, tensor.requires_grad or role == "buffer")
+        packed = getattr(tensor, "quant_state", None)  # as bitsandbytes has it
+        if packed is not None:
+            kind = getattr(packed, "quant_type", "uint4")
+            kind = kind if kind in BITS else "uint4"
+            stored = replace(
+                stored,
+                shape=tuple(packed.shape),
+                dtype=kind,
+                stored=tensor.numel() * tensor.itemsize,
+            )
         self.stored.append(stored)
         self._known[id(tensor)] = stored
         if not tensor.is_meta and tensor.layout is torch.strided:
@@ -142,7 +154,7 @@ class _Names:
 
     def nodes(self, call: Call) -> Iterator[Node]:
         """The nodes of one call."""
-        results = list(tensors(call.outputs))
+        results = tensors(call.outputs)
         if isinstance(call.func, Control):
             yield self._control(call, call.func, results)
             return
@@ -220,7 +232,7 @@ class _Names:
         return made
 
     def _pass_on(self, call: Call, results: list[torch.Tensor]) -> None:
-        operands = list(tensors(call.args))
+        operands = tensors(call.args)
         for result in results:
             if operands and id(result) not in self._known:
                 self._known[id(result)] = self.tensor(operands[0])

@@ -42,6 +42,8 @@ class Operands:
             return META
         else:
             self.hashable = False
+            if kind is torch.ScriptObject:
+                return self._values.packages.of(operand)
         return operand
 
     def _tensor(self, tensor: torch.Tensor) -> torch.Tensor:

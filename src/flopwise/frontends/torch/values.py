@@ -13,12 +13,12 @@ says so.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import torch
 
 from flopwise.errors import UnknownValue
+from flopwise.frontends.torch.quantized import Packages
 
 META = torch.device("meta")
 CPU = torch.device("cpu")
@@ -49,16 +49,23 @@ def shape_of(tensor: torch.Tensor) -> torch.Tensor:
     return torch.empty_strided(size, stride, dtype=tensor.dtype, device=META)
 
 
-def tensors(value: Any) -> Iterator[torch.Tensor]:
+def tensors(value: Any) -> list[torch.Tensor]:
     """The tensors among operands or results."""
+    found: list[torch.Tensor] = []
+    _gather(value, found)
+    return found
+
+
+def _gather(value: Any, found: list[torch.Tensor]) -> None:
     if isinstance(value, torch.Tensor):
-        yield value
-    elif isinstance(value, dict):
-        for part in value.values():
-            yield from tensors(part)
+        found.append(value)
     elif isinstance(value, (list, tuple)):
         for part in value:
-            yield from tensors(part)
+            if part is not None:
+                _gather(part, found)
+    elif isinstance(value, dict):
+        for part in value.values():
+            _gather(part, found)
 
 
 def _few(tensor: torch.Tensor) -> bool:
@@ -80,6 +87,7 @@ class Values:
         self._chosen: dict[int, Call] = {}
         self._kept: list[Any] = []
         self.notes: dict[str, None] = {}
+        self.packages = Packages()
 
     def stand_in(self, tensor: torch.Tensor) -> torch.Tensor:
         """The meta tensor that the trace uses in place of one from outside."""
@@ -109,9 +117,9 @@ class Values:
 
     def enter(self, call: Call, written: tuple[int, ...], views: bool, random: bool) -> None:
         """Note what a call did to constants: made, looked at anew, overwritten or spoiled."""
-        operands = list(tensors((call.args, call.kwargs)))
+        operands = tensors((call.args, call.kwargs))
         derived = not random and all(id(t) in self._made_by for t in operands)
-        results = list(tensors(call.outputs))
+        results = tensors(call.outputs)
         chosen = results[-1:] if call.func._schema.name in CHOOSING else ()
         if not derived and any(t.dtype is torch.int64 for t in chosen):
             self._made_by[id(results[-1])] = None
@@ -191,7 +199,7 @@ class Values:
     def _even(self, tensor: torch.Tensor) -> torch.Tensor:
         """Choices along the last axis, each equally often."""
         call = self._chosen[id(tensor)]
-        scores = next(tensors(call.args))
+        scores = tensors(call.args)[0]
         choices = scores.shape[-1] if scores.dim() else 1
         where = ".".join(call.scope) or "the forward"
         self.notes[f"{where}: choices among {choices} are taken as even; they depend on data"] = (

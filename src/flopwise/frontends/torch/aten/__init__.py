@@ -90,12 +90,12 @@ def steps(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: 
     if not hasattr(func, "_schema") and hasattr(func, "steps"):
         return func.steps(args, kwargs)
     rule = find(func)
-    operands = list(tensors((args, kwargs)))
+    operands = tensors((args, kwargs))
     if rule is None:
         return [Step("unknown", tuple(operands))]
     arguments = named(func, args, kwargs)
     given = {
-        **arguments, "operands": operands, "outputs": list(tensors(outputs)),
+        **arguments, "operands": operands, "outputs": tensors(outputs),
         "arguments": arguments,
     }  # fmt: skip
     found = rule(**{name: given.get(name) for name in _asks(rule)})
@@ -109,9 +109,16 @@ def steps(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: 
 
 def named(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """The arguments by the names of the schema, defaults filled in."""
+    names, defaults = _schema(func)
+    return {**defaults, **dict(zip(names, args)), **kwargs}
+
+
+@cache
+def _schema(func: Any) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """The names of the arguments, and the values that they have unless given."""
     schema = func._schema.arguments
     filled = {a.name: a.default_value for a in schema if a.has_default_value()}
-    return {**filled, **{a.name: v for a, v in zip(schema, args)}, **kwargs}
+    return tuple(a.name for a in schema), filled
 
 
 @cache
@@ -128,6 +135,7 @@ def _load() -> None:
         movement,
         normalization,
         pointwise,
+        quantized,
         recurrent,
         reduction,
         signal,

@@ -47,6 +47,17 @@ def simple(input: Any, data: Any, hx: Any, params: Any, arguments: dict[str, Any
     return layer("rnn", input if data is None else data, hx, params, arguments)
 
 
+@aten("quantized_lstm", "quantized_gru")
+def of_cells(
+    input: Any, data: Any, hx: Any, params: Any, arguments: dict[str, Any], outputs: list[Tensor]
+) -> Step:
+    """Packed cells, whose tensors are in the order of those that are not packed."""
+    order = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
+    plain = [cell.tensors[name] for cell in params for name in order if name in cell.tensors]
+    op = "lstm" if len(outputs) == 3 else "gru"
+    return layer(op, input if data is None else data, hx, plain, arguments)
+
+
 @aten("lstm_cell", "gru_cell", "rnn_tanh_cell", "rnn_relu_cell")
 def cell(input: Tensor, hx: Any, w_ih: Tensor, w_hh: Tensor, b_ih: Any, b_hh: Any) -> Step:
     hidden = w_hh.shape[1]

@@ -23,7 +23,8 @@ NAMES = {path: path.relative_to(SOURCE).as_posix() for path in FILES}
 
 # Packages that a user has not asked for by naming a model of theirs, and where each may appear.
 FRAMEWORKS = {
-    "torch": "torch huggingface", "torchvision": "torch", "onnx": "onnx", "onnxruntime": "onnx",
+    "torch": "torch huggingface", "torchvision": "torch", "onnx": "onnx onnxruntime",
+    "onnxruntime": "onnx onnxruntime",
     "tensorflow": "tensorflow", "keras": "keras", "h5py": "keras", "jax": "jax", "jaxlib": "jax",
     "transformers": "transformers huggingface", "mxnet": "mxnet", "coremltools": "coreml",
     "sympy": "torch", "lightning": "lightning",
@@ -108,7 +109,7 @@ def test_a_framework_is_imported_only_by_its_frontend() -> None:
             if top in FRAMEWORKS:
                 parts = NAMES[path].removesuffix(".py").split("/")
                 where = f"{NAMES[path]} imports {module}"
-                assert parts[0] in ("frontends", "callbacks"), where
+                assert parts[0] in ("frontends", "callbacks", "measuring"), where
                 assert parts[1] in FRAMEWORKS[top].split(), where
 
 

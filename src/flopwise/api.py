@@ -134,6 +134,8 @@ def predict(
     `dtype` may also be tf32 or amp (automatic mixed precision). `options` are those of `load`.
     Raises FlopwiseError.
     """
+    from importlib.util import find_spec
+
     from flopwise import devices
     from flopwise.analyses.roofline import precision
     from flopwise.analyses.roofline import predict as analyse
@@ -145,9 +147,14 @@ def predict(
     wanted = precision(dtype)
     if dtype:
         target.rate(wanted.computed or wanted.mixed or wanted.stored)
-    graph = source if isinstance(source, Graph) else load(source, dtype=wanted.stored, **options)
+    # What was calibrated are the kernels that onnxruntime makes of a file, if it is here to do so.
+    rewrites = bool(target.kernels) and how == "onnxruntime" and find_spec(how) is not None
+    if isinstance(source, Graph):
+        graph, rewrites = source, False
+    else:
+        graph = load(source, dtype=wanted.stored, optimised=rewrites, **options)
     graph = autocast(graph, wanted.mixed) if wanted.mixed else graph
-    return analyse(graph, target, how, wanted.computed)
+    return analyse(graph, target, how, wanted.computed, rewrites and graph.format == "onnx")
 
 
 def train(

@@ -64,13 +64,13 @@ GPU = Efficiency(
 )  # fmt: skip
 
 _VECTOR = Share(0.12, 10.0)
-# Measured with onnxruntime 1.31 on one core of an AVX-512 Xeon (`xeon-vm-1core`), best thread
-# time of single operators: products at 91 to 101 GFLOPS of a nominal 128, depthwise 40 to 50,
-# grouped 34, batched products 76; sigmoid, softmax and layer norm 13 to 16 G elementary
-# operations a second. Activations of a few MB stay in the caches, so that bytes pass at some
-# ten times the bandwidth of the memory behind them (relu 81 GB/s, against 9).
+# Measured with onnxruntime 1.31 on one busy core of an AMD EPYC with AVX-512, best thread time of
+# single operators: products at 91 to 101 GFLOPS, depthwise 40 to 50, grouped 34, batched
+# products 76; sigmoid, softmax and layer norm 13 to 16 G elementary operations a second. Divided by
+# the nominal rates of such a core, 128 GFLOPS and 9 GB/s (`xeon-vm-1core`). Activations of a few MB
+# stay in the caches, so that bytes pass at some ten times that bandwidth (relu 81 GB/s).
 CPU = Efficiency(
-    source="measured on single operators with onnxruntime 1.31, one core of an AVX-512 Xeon",
+    source="measured on single operators with onnxruntime 1.31, one core of an AMD EPYC",
     shares={
         "conv": Share(0.75, 10.0), "pointwise_conv": Share(0.75, 10.0),
         "grouped_conv": Share(0.26, 10.0), "depthwise_conv": Share(0.37, 10.0),
@@ -140,9 +140,9 @@ def _convolution(node: Node) -> str:
     entry = ops.find(node.op)
     assert entry is not None
     axes = ops.bind(node, entry)
-    seen, channels = axes["g"], axes["c"]
-    if node.op == "conv_transpose":
-        seen, channels = seen, axes["f"]  # its weight holds the output channels of a group
+    # The weight of a transposed one holds the output channels of a group.
+    seen = axes["g"]
+    channels = axes["f"] if node.op == "conv_transpose" else axes.get("c", axes["f"])
     if seen == channels:
         return "pointwise_conv" if prod(axes["k"]) == 1 else "conv"
     return "depthwise_conv" if seen == 1 else "grouped_conv"

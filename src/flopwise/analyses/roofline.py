@@ -8,17 +8,19 @@ what it takes most of is what bounds it (the roofline model: Williams, Waterman 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
+from flopwise.analyses.calibrated import Estimate, estimates, interval
 from flopwise.analyses.efficiency import Efficiency, efficiency, kind
 from flopwise.counts import Counts
 from flopwise.devices import Device
 from flopwise.devices.files import MATRIX
 from flopwise.dims import Expr
-from flopwise.errors import UnknownSize
+from flopwise.errors import UnknownName, UnknownSize
 from flopwise.graph import Graph
 from flopwise.passes import runtimes
-from flopwise.passes.fuse import Group
+from flopwise.passes.fuse import Group, native
 
 BOUNDS = ("compute", "memory", "overhead")
 SURE = ("2+src", "measured", "calibrated")
@@ -35,7 +37,8 @@ MIXED = {"amp": "float16", "amp-bf16": "bfloat16"}
 class Kernel:
     """One kernel: seconds in all of its runs, and what of that goes where.
 
-    `flops` are 2 per multiply-accumulate, elementary operations where there is none.
+    `flops` are 2 per multiply-accumulate, elementary operations where there is none. `reads`
+    and `writes` are tensors, views under the name of what they look at.
     """
 
     name: str
@@ -48,6 +51,8 @@ class Kernel:
     memory_s: float
     overhead_s: float
     time_s: float
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
 
     @property
     def bound(self) -> str:
@@ -102,23 +107,82 @@ class Prediction:
         return sum(k.bytes for k in self.kernels)
 
 
-def predict(graph: Graph, device: Device, runtime: str = "eager", dtype: str = "") -> Prediction:
+def predict(
+    graph: Graph, device: Device, runtime: str = "eager", dtype: str = "", rewritten: bool = False
+) -> Prediction:
     """How long one run of a graph takes. Raises UnknownName for a runtime that is not known or
     a dtype that the device lacks, UnknownSize for a symbol that has no size.
 
-    `dtype` is that of arithmetic on float32 where it differs (tfloat32).
+    `dtype` is that of arithmetic on float32 where it differs (tfloat32). `rewritten`: the
+    graph is what the runtime made of the model, one kernel per operator.
     """
-    groups = [g for g in runtimes.find(runtime).kernels(graph) if not _free(g)]
-    table = efficiency(device)
-    kernels = tuple(_kernel(group, device, table, runtime, dtype) for group in groups)
+    how = runtimes.find(runtime)
+    everything = list(native(graph) if rewritten else how.kernels(graph))
+    groups = [g for g in everything if not _free(g)]
+    if device.kernels:
+        return _calibrated(graph, everything, device, runtime)
+    table, homes = efficiency(device), _homes(everything)
+    kernels = tuple(
+        replace(_kernel(g, device, table, runtime, dtype), **_ends(g, homes)) for g in groups
+    )
     latency = sum(k.time_s for k in kernels)
     waiting = sum(k.overhead_s for k in kernels) > HOST * latency
     factor = table.loose if waiting else table.band
     return Prediction(
         graph.name, device, runtime, dtype or _dtype(groups), kernels, latency,
-        (latency / factor, latency * factor), table.source,
-        tuple(g.main.origin or g.main.op for g in groups if not g.known),
+        (latency / factor, latency * factor), table.source, _missing(groups),
     )  # fmt: skip
+
+
+def _calibrated(graph: Graph, groups: list[Group], device: Device, runtime: str) -> Prediction:
+    """From kernels that were measured on the device, with one runtime."""
+    if runtime != device.runtime:
+        raise UnknownName(
+            f"{device.slug} was calibrated with {device.runtime}, which says nothing of {runtime}"
+        )
+    homes = _homes(groups)
+    groups = [_whole(g) for g in groups if not _free(g)]
+    found = estimates(groups, device)
+    kernels = tuple(
+        replace(_measured(g, e, device), **_ends(g, homes)) for g, e in zip(groups, found)
+    )
+    latency = sum(k.time_s for k in kernels)
+    parts = [(k.time_s, e.deviation) for k, e in zip(kernels, found)]
+    rough = {g.main.op for g, e in zip(groups, found) if not e.measured}
+    source = f"{device.calibration.get('kernels', '')} kernels measured on it"
+    if rough:
+        source += f"; from bytes and operations alone: {', '.join(sorted(rough))}"
+    return Prediction(
+        graph.name, device, runtime, _dtype(groups), kernels, latency,
+        interval(latency, parts, device.calibration), source, _missing(groups),
+    )  # fmt: skip
+
+
+def _whole(group: Group) -> Group:
+    _number(group, group.counts)
+    return group
+
+
+def _measured(group: Group, found: Estimate, device: Device) -> Kernel:
+    """What a kernel would take at the best rates seen tells what bounds it; the rest is lost."""
+    runs = float(group.repeat)  # type: ignore[arg-type]
+    counts, time = group.repeat * group.counts, runs * found.seconds
+    flops = int(counts.flops or counts.ops)  # type: ignore[arg-type]
+    compute = flops / max(device.peak.values())
+    memory = float(counts.bytes) / device.bandwidth  # type: ignore[arg-type]
+    scale = min(1.0, time / (compute + memory)) if compute + memory else 0.0
+    compute, memory = compute * scale, memory * scale
+    whole = group.nodes[-1].name  # of the operator in the file, whose part the main node is
+    name = whole if group.main.name.startswith(f"{whole}/") else group.main.name
+    return Kernel(
+        name or group.kind, group.kind, tuple(n.op for n in group.nodes),
+        kind(group.main), flops, int(counts.bytes), compute, memory,  # type: ignore[arg-type]
+        time - compute - memory, time,
+    )  # fmt: skip
+
+
+def _missing(groups: list[Group]) -> tuple[str, ...]:
+    return tuple(g.main.origin or g.main.op for g in groups if not g.known)
 
 
 @dataclass(frozen=True)
@@ -142,6 +206,26 @@ def precision(dtype: str) -> Precision:
 def _free(group: Group) -> bool:
     """Views and shape arithmetic launch no kernel."""
     return group.known and group.counts.bytes == 0 and group.counts.ops == 0
+
+
+def _homes(groups: Iterable[Group]) -> dict[str, str]:
+    """What views look at."""
+    homes: dict[str, str] = {}
+    for group in groups:
+        first = next((t for t in group.nodes[0].inputs if t is not None), None)
+        if _free(group) and first is not None:
+            for tensor in group.nodes[-1].outputs:
+                homes[tensor.name] = homes.get(first.name, first.name)
+    return homes
+
+
+def _ends(group: Group, homes: dict[str, str]) -> dict[str, Any]:
+    """The tensors that a kernel reads and writes."""
+    names = (t.name for n in group.nodes for t in n.inputs if t is not None)
+    return {
+        "reads": tuple({homes.get(name, name): None for name in names}),
+        "writes": tuple(t.name for n in group.nodes for t in n.outputs),
+    }
 
 
 def _dtype(groups: Iterable[Group]) -> str:

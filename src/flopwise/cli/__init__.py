@@ -23,7 +23,7 @@ COMMANDS = {
     "count": "counting", "explain": "counting", "list": "counting",
     "reconcile": "comparing", "compare": "comparing", "check": "comparing",
     "memory": "costs", "predict": "timing",
-    "train": "training",
+    "calibrate": "measuring", "measure": "measuring", "train": "training",
     "sweep": "sweeping", "serve": "serving", "generate": "generating",
 }  # fmt: skip
 

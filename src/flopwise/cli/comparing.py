@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
-from flopwise.cli import emit, fail_if_unknown, model_options, request, show
+from flopwise.cli import emit, fail_if_unknown, model_options, request, show, terminal
 from flopwise.errors import FlopwiseError
 
 
@@ -53,10 +54,13 @@ def _tool_claim(text: str) -> tuple[str, str]:
 @click.argument("models", nargs=-1, required=True)
 @click.option("--layers", is_flag=True, help="Align the layers of two models.")
 @click.option("--effective", is_flag=True, help="MACs whose weight is not zero, too.")
+@click.option("--why", is_flag=True, help="Where the time of each goes, on --device.")
+@click.option("--device", default=None, metavar="NAME", help="A name, or a device file.")
+@click.option("--runtime", default=None, metavar="NAME", help="eager, onnxruntime or tensorrt.")
 @model_options
 def compare(
-    models: tuple[str, ...], layers: bool, effective: bool, inputs: tuple[str, ...],
-    batch: str | None, dtype: str,
+    models: tuple[str, ...], layers: bool, effective: bool, why: bool, device: str | None,
+    runtime: str | None, inputs: tuple[str, ...], batch: str | None, dtype: str,
     convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
 ) -> None:  # fmt: skip
     """Models side by side; of two, the first layer in which they differ."""
@@ -67,13 +71,33 @@ def compare(
     if len(models) < 2:
         raise FlopwiseError("compare takes two models or more")
     options = request(inputs, batch, dtype)
-    profiles = [api.count(m, convention=convention, **options) for m in models]
-    sparse = [api.effective_macs(m, profile=p) for m, p in zip(models, profiles) if effective]
     names = [Path(m).name for m in models]
     names = names if len(set(names)) == len(names) else list(models)
+    if why or device:
+        emit(_why(models, names, device, runtime, fmt, options), output)
+        return
+    profiles = [api.count(m, convention=convention, **options) for m in models]
+    sparse = [api.effective_macs(m, profile=p) for m, p in zip(models, profiles) if effective]
     show(page(side_by_side(profiles, names, sparse, layers, depth)), fmt, output)
     for profile in profiles:
         fail_if_unknown(profile, strict)
+
+
+def _why(
+    models: tuple[str, ...], names: list[str], device: str | None, runtime: str | None, fmt: str,
+    options: dict[str, Any],
+) -> str:  # fmt: skip
+    from flopwise import api
+    from flopwise.analyses.why import why
+    from flopwise.reports.why import render, to_json
+
+    if device is None:
+        raise FlopwiseError("--why needs a device: --device v100")
+    found = [api.predict(m, device, runtime, **options) for m in models]
+    parts = why(*found)
+    return (
+        to_json(parts, found, names) if fmt == "json" else render(parts, found, names, terminal())
+    )
 
 
 @click.command()

@@ -58,8 +58,8 @@ class Device:
     `peak` are dense operations per second by dtype, `bandwidth` is in bytes/s, sizes are in
     bytes, `launch_overhead` is seconds per kernel, `power` watts, `measured_gemm` the best rate
     that a matrix product was seen to reach. `status` says how sure the numbers are.
-    `kernels` holds what a calibration fitted, for `runtime` with `threads`; `link` what the
-    servers that the device is usually in connect it with.
+    `kernels` holds what a calibration measured and fitted, for `runtime` with `threads`, and
+    `calibration` how; `link` what the servers that the device is usually in connect it with.
     """
 
     slug: str
@@ -82,6 +82,7 @@ class Device:
     sources: tuple[str, ...] = ()
     runtime: str = ""
     threads: int | None = None
+    calibration: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
     kernels: Mapping[str, Any] = field(default_factory=dict, repr=False, hash=False)
     link: Link | None = None
 

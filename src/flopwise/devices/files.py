@@ -21,7 +21,7 @@ MATRIX = ("tfloat32", "float64_tensor")
 DTYPES = (*(d for d in BITS if d and d != "string"), *MATRIX)
 TEXTS = ("name", "vendor", "class", "status", "notes", "runtime")
 NUMBERS = ("year", "power", "launch_overhead", "threads")
-TABLES = ("peak", "memory", "measured", "link", "cores", "kernels")
+TABLES = ("peak", "memory", "measured", "link", "cores", "calibration", "kernels")
 LISTS = ("aliases", "sources")
 
 
@@ -66,6 +66,7 @@ def device(record: Mapping[str, Any], slug: str) -> Device:
         aliases=_texts(record, "aliases"),
         sources=_texts(record, "sources"),
         kind=_text(record, "class"),
+        calibration=record.get("calibration", {}),
         kernels=record.get("kernels", {}),
         link=_link(record.get("link")),
         **{name: _text(record, name) for name in ("vendor", "status", "notes", "runtime")},

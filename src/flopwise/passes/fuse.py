@@ -104,18 +104,55 @@ def skip_norm(unit: Unit, before: Unit) -> bool:
 
 
 def groups(
-    graph: Graph, chains: Sequence[str] = (), epilogues: Sequence[Epilogue] = (), repeat: Dim = 1
+    graph: Graph, chains: Sequence[str] = (), epilogues: Sequence[Epilogue] = ()
 ) -> Iterator[Group]:
     """The kernels of a graph, in order; those of loops with how often they run."""
-    used = uses(graph)
-    for unit in _joined(_units(graph, chains, used), epilogues, used):
+
+    def units(inner: Graph) -> list[Unit]:
+        used = uses(inner)
+        return _joined(_units(inner, chains, used), epilogues, used)
+
+    return _groups(graph, units, 1)
+
+
+def native(graph: Graph) -> Iterator[Group]:
+    """One kernel per operator of the file: of a graph that its runtime has rewritten."""
+    return _groups(graph, _written, 1)
+
+
+def _groups(graph: Graph, units: Callable[[Graph], list[Unit]], repeat: Dim) -> Iterator[Group]:
+    for unit in units(graph):
         inner = bodies(unit.nodes[0])
         if not inner:
-            yield _group(unit, used, repeat)
+            yield _group(unit, repeat)
             continue
         times = repeat * unit.nodes[0].attrs.get("repeat", 1)
-        found = [list(groups(body, chains, epilogues, times)) for body in inner]
-        yield from max(found, key=_weight)
+        yield from max([list(_groups(body, units, times)) for body in inner], key=_weight)
+
+
+def _written(graph: Graph) -> list[Unit]:
+    """What a frontend writes of one operator stands together, its parts named after it."""
+    found: list[list[Node]] = []
+    for node in graph.nodes:
+        last = found[-1][-1] if found else None
+        part = last is not None and last.name.startswith(f"{node.name}/")
+        if last is not None and last.origin == node.origin and (part or _sibling(last, node)):
+            found[-1].append(node)
+        else:
+            found.append([node])
+    return [Unit(tuple(nodes), _main(nodes)) for nodes in found]
+
+
+def _sibling(last: Node, node: Node) -> bool:
+    """Two parts of one operator."""
+    whole, _, part = node.name.rpartition("/")
+    return bool(part) and last.name.rpartition("/")[0] == whole and bool(whole)
+
+
+def _main(nodes: Sequence[Node]) -> str:
+    """The product among the nodes, else what normalises, else the last of them."""
+    families = {e.family: n.op for n in nodes if (e := ops.find(n.op)) is not None}
+    return families.get("contraction") or families.get("normalization") or nodes[-1].op
 
 
 def _weight(found: list[Group]) -> float:
@@ -223,7 +260,7 @@ def _fits(unit: Unit, before: Unit, epilogues: Sequence[Epilogue], used: Mapping
     return used.get(before.result.name) == reads > 0 and any(e(unit, before) for e in epilogues)
 
 
-def _group(unit: Unit, used: Mapping[str, int], repeat: Dim) -> Group:
+def _group(unit: Unit, repeat: Dim) -> Group:
     counts = [ops.count(node) for node in unit.nodes]
     total = sum((c for c in counts if c is not None), ZERO)
     if len(unit.nodes) > 1:

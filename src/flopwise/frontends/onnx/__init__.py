@@ -52,7 +52,10 @@ def _reaches_graph(head: bytes) -> bool:
 
 
 def load(source: Any, request: Request) -> Graph:
-    """Lower a model. Symbolic axes keep their own names. Raises UnreadableModel."""
+    """Lower a model. Symbolic axes keep their own names. Raises UnreadableModel.
+
+    With the option `optimised`, as onnxruntime rewrites the file for this machine's CPU.
+    """
     from importlib import import_module
 
     from flopwise.frontends.onnx.model import lower
@@ -61,7 +64,11 @@ def load(source: Any, request: Request) -> Graph:
 
     for table in TABLES:  # each enters its operators
         import_module(f"{__name__}.{table}")
-    if isinstance(source, Path):
+    if request.options.get("optimised") and isinstance(source, Path):
+        from flopwise.frontends.onnx.optimised import rewritten
+
+        wire, stem = Wire(rewritten(source), str(source)), source.stem
+    elif isinstance(source, Path):
         wire, stem = open_map(source), source.stem
     else:
         wire, stem = Wire(source.SerializeToString(), "the model"), "model"

@@ -45,7 +45,7 @@ def kind(n: Native) -> tuple[str, dict[str, Any]]:
     if (f, g) != (groups, 1):
         f = filters(n) if groups == 1 else f
         return "conv", {"f": f, "k": k, "groups": groups, **window(n)}
-    if set(k) == {1}:
+    if set(k) == {1} and set(n.integers("strides") or (1,)) == {1}:
         return "scale", {}  # one tap per channel: what was a batch norm; no contraction
     # As many groups as channels; c and groups stand for one of them.
     pattern = "n f *x, weight: f g *k, bias?: f -> n f *y"

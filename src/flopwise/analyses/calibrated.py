@@ -1,0 +1,74 @@
+"""How long a network runs on a machine whose kernels were measured: their times added up."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from math import exp, sqrt
+from typing import Any
+
+from flopwise.analyses.cases import Case
+from flopwise.analyses.kernels import case
+from flopwise.analyses.process import fitted
+from flopwise.devices import Device
+from flopwise.passes.fuse import Group
+
+# Where nothing like a kernel was measured: its operations and bytes at a tenth of the rates, and
+# a deviation of a factor of e.
+SLOW, UNSURE = 0.1, 1.0
+STEP = 0.4e-6  # s for an operator that moves nothing, as in a chain of tiny ones
+# The deviation of networks from the sum of their kernels that single kernels do not show, from
+# five networks that no benchmark of this repository reports (docs/latency.md).
+TOGETHER = 0.05
+CENTRAL = 1.2816  # deviations that hold 80 % of a normal distribution
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """Seconds of one run of a kernel, the deviation of their logarithm, and whether anything
+    like it was measured."""
+
+    seconds: float
+    deviation: float
+    measured: bool
+
+
+def estimates(groups: Iterable[Group], device: Device) -> list[Estimate]:
+    """One for each kernel, in order."""
+    groups = list(groups)
+    cases = [_nearest(case(g), device.kernels) for g in groups]
+    found: dict[int, Estimate] = {}
+    for kind in {c.kind for c in cases if c is not None and c.kind in device.kernels}:
+        places = {i: c for i, c in enumerate(cases) if c is not None and c.kind == kind}
+        fit = fitted(kind, device.kernels[kind])
+        for i, mean, deviation in zip(places, *fit.predict(list(places.values()))):
+            found[i] = Estimate(exp(mean), float(deviation), True)
+    return [found.get(i) or _rough(g, device) for i, g in enumerate(groups)]
+
+
+def _nearest(wanted: Case | None, known: Mapping[str, Any]) -> Case | None:
+    """The case, or one of another function of one operand."""
+    if wanted is None or wanted.kind in known:
+        return wanted
+    like = "unary sigmoid"
+    return Case(like, wanted.sizes) if wanted.kind.startswith("unary") and like in known else None
+
+
+def _rough(group: Group, device: Device) -> Estimate:
+    """From operations and bytes alone."""
+    ops, moved = float(group.counts.ops), float(group.counts.bytes)  # type: ignore[arg-type]
+    if not ops and not moved:
+        return Estimate(STEP, UNSURE, True)
+    peak = max(device.peak.values())
+    return Estimate(STEP + (ops / peak + moved / device.bandwidth) / SLOW, UNSURE, False)
+
+
+def interval(
+    total: float, parts: Iterable[tuple[float, float]], calibration: Mapping[str, Any]
+) -> tuple[float, float]:
+    """Where 80 % of the true totals lie: deviations that kernels have alone, and the noise of
+    the calibration and of going together, which they share."""
+    alone = sqrt(sum((t * d) ** 2 for t, d in parts)) / total if total else 0.0
+    noise = float(calibration.get("noise", 0.0))
+    factor = exp(CENTRAL * sqrt(alone**2 + noise**2 + TOGETHER**2))
+    return total / factor, total * factor

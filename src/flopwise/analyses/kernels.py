@@ -1,0 +1,259 @@
+"""Which case a kernel of a network is: of which kind, and with which sizes."""
+
+from __future__ import annotations
+
+from math import prod
+from typing import Any
+
+from flopwise import ops
+from flopwise.analyses.cases import BLOCKED, VECTOR, Case
+from flopwise.graph import Node
+from flopwise.passes.fuse import Group
+
+Sizes = tuple[Any, ...]  # whole numbers, once `case` has looked
+DUAL = frozenset({"add", "sub", "mul", "div", "max", "min", "pow", "where", "prelu"})
+COPIES = frozenset({
+    "concat", "split", "slice", "pad", "gather", "expand", "tile", "stack", "copy", "contiguous",
+    "roll", "select", "embedding", "crop", "cast", "gather_elements", "gather_nd",
+})  # fmt: skip
+
+
+def case(group: Group) -> Case | None:
+    """What a kernel is, as calibrations measure it; None where they have nothing like it."""
+    node = group.main
+    entry = ops.find(node.op)
+    if entry is None or not ops.resolved(node) or not all(map(_whole, _tensors(node))):
+        return None
+    found = FINDERS.get(node.op) or FAMILIES.get(entry.family)
+    made = found(node, group) if found is not None else None
+    return None if made is None else Case(made[0], tuple(max(1, int(s)) for s in made[1:]))
+
+
+def _tensors(node: Node) -> list[Sizes]:
+    return [t.sizes for t in (*node.inputs, *node.outputs) if t is not None]
+
+
+def _result(node: Node) -> Sizes:
+    return node.outputs[0].sizes
+
+
+def _whole(shape: Sizes) -> bool:
+    return all(isinstance(size, int) for size in shape)
+
+
+def _first(value: Any) -> int:
+    return int(value[0]) if isinstance(value, (tuple, list)) and value else int(value or 1)
+
+
+def _conv(node: Node, group: Group) -> tuple[Any, ...]:
+    """In blocks of channels, or laid out as the file has it."""
+    entry = ops.find(node.op)
+    assert entry is not None
+    axes = ops.bind(node, entry)
+    axes.setdefault("c", axes["f"])  # where a pattern says that there are as many
+    out, taps = _result(node), prod(axes["k"])
+    groups, stride = axes["c"] // axes["g"], _first(node.attrs.get("stride", 1))
+    high = prod(axes["y"][:-1]) * axes["n"]
+    plane = high, axes["y"][-1]
+    extra = 1 + any(n.op == "add" for n in group.nodes), _act(group)
+    if groups > 1 and groups == axes["c"] == axes["f"] and len(out) == 4:
+        return ("depthwise_conv", axes["f"], *plane, taps, stride, *extra)
+    blocked = node.origin.startswith(BLOCKED) or (
+        "::" not in node.origin and node.origin != "FusedConv" and _blocks(axes, groups)
+    )
+    if not blocked or len(out) != 4:
+        return ("plain_conv", axes["g"], axes["f"] // groups, groups, *plane, taps, stride)
+    if groups == 1 and axes["c"] < VECTOR:
+        return ("first_conv", axes["c"], axes["f"], *plane, taps, stride, extra[1])
+    return (
+        "conv", axes["g"], axes["f"] // groups, groups, *plane, taps, axes["k"][-1], stride, *extra,
+    )  # fmt: skip
+
+
+def _act(group: Group) -> int:
+    """How dear the function is that a convolution applies to its result."""
+    names = {n.op for n in group.nodes}
+    if names & {"sigmoid", "tanh", "silu", "gelu", "elu", "erf"}:
+        return 3
+    return 2 if names & {"hard_swish", "hard_sigmoid"} else 1
+
+
+def _blocks(axes: dict[str, Any], groups: int) -> bool:
+    """Whether onnxruntime lays the channels out in blocks (its nchwc_transformer.cc)."""
+    if groups == 1:
+        return axes["c"] < VECTOR or axes["c"] % 4 == 0
+    return axes["g"] % VECTOR == 0 and (axes["f"] // groups) % VECTOR == 0
+
+
+def _transposed(node: Node, group: Group) -> tuple[Any, ...]:
+    entry = ops.find(node.op)
+    assert entry is not None
+    axes = ops.bind(node, entry)
+    groups, stride = axes["f"] // axes["g"], _first(node.attrs.get("stride", 1))
+    high = prod(axes["x"][:-1]) * axes["n"]
+    return (
+        "conv_transpose", axes["c"] // groups, axes["g"], groups, high, axes["x"][-1],
+        prod(axes["k"]), stride,
+    )  # fmt: skip
+
+
+def _linear(node: Node, group: Group) -> tuple[Any, ...]:
+    x, y = _tensors(node)[0], _result(node)
+    return ("gemm", prod(y[:-1]), y[-1], x[-1])
+
+
+def _matmul(node: Node, group: Group) -> tuple[Any, ...]:
+    x, y = _tensors(node)[0], _result(node)
+    right = node.inputs[1]
+    if right is not None and (right.role == "weight" or len(right.sizes) < 3):
+        return ("gemm", prod(y[:-1]), y[-1], x[-1])
+    inner = int(group.counts.mac) // max(1, prod(y))  # type: ignore[arg-type]
+    return ("matmul", prod(y[:-2]), y[-2] if len(y) > 1 else 1, y[-1], inner)
+
+
+def _attended(node: Node, group: Group) -> tuple[Any, ...]:
+    q, k = _tensors(node)[:2]
+    return ("attention", prod(q[:-2]), q[-2], k[-2], q[-1])
+
+
+def _rows(kind: str) -> Any:
+    def find(node: Node, group: Group) -> tuple[Any, ...]:
+        x = _tensors(node)[0]
+        return (kind, prod(x[:-1]), x[-1]) if x else (kind, 1, 1)
+
+    return find
+
+
+def _reduced(node: Node, group: Group) -> tuple[Any, ...] | None:
+    """An axis that goes, what lies before and behind it."""
+    x, y = _tensors(node)[0], _result(node)
+    kept = prod(y)
+    length = prod(x) // max(1, kept)
+    last = 0
+    for size, left in zip(reversed(x), reversed(y)):
+        if len(x) != len(y) or size != left:
+            break
+        last += 1
+    inner = prod(x[len(x) - last :]) if last else 1
+    return ("reduce", max(1, kept // inner), length, inner)
+
+
+def _pooled(node: Node, group: Group) -> tuple[Any, ...]:
+    y, k = _result(node), node.attrs.get("k", (1,))
+    taps = prod(k) if isinstance(k, (tuple, list)) else int(k) ** max(1, len(y) - 2)
+    kind = "pool" if node.origin.startswith(BLOCKED) else "plain_pool"
+    return (kind, y[1], y[0] * prod(y[2:-1]), y[-1], taps, _first(node.attrs.get("stride", 1)))
+
+
+def _averaged(node: Node, group: Group) -> tuple[Any, ...]:
+    x = _tensors(node)[0]
+    plane = prod(x[:2]), prod(x[2:])
+    return ("global_pool", *plane) if node.origin.startswith(BLOCKED) else ("reduce", *plane, 1)
+
+
+def _resized(node: Node, group: Group) -> tuple[Any, ...]:
+    size = node.outputs[0].size
+    nearest = node.attrs.get("mode", "nearest") == "nearest"
+    kind = "resize_nearest" if nearest else "resize"
+    kind = "upsample" if node.origin.startswith(BLOCKED) and nearest else kind
+    return (kind, size, size // max(1, prod(_tensors(node)[0])))
+
+
+def _plane(kind: str) -> Any:
+    def find(node: Node, group: Group) -> tuple[Any, ...]:
+        x = _tensors(node)[0]
+        return (kind, prod(x[:2]), prod(x[2:]))
+
+    return find
+
+
+def _permuted(node: Node, group: Group) -> tuple[Any, ...]:
+    """By what the permutation does once axes that stay together are one."""
+    x = _tensors(node)[0]
+    perm = node.attrs.get("perm") or range(len(x))[::-1]
+    if node.attrs.get("swap") is not None:
+        a, b = node.attrs["swap"]
+        perm = list(range(len(x)))
+        perm[a], perm[b] = perm[b], perm[a]
+    parts = _merged([p % len(x) for p in perm], x)
+    order = [place for place, _ in parts]
+    sizes = dict(parts)
+    if order == sorted(order):  # only axes of 1 move
+        return ("copy", prod(x), prod(x))
+    if order == [0, 2, 1, 3]:
+        return ("transpose_rows", sizes[0] * sizes[1], sizes[2], sizes[3])
+    if order == [1, 0, 2]:
+        return ("transpose_rows", sizes[0], sizes[1], sizes[2])
+    if order == [0, 2, 1]:
+        return ("transpose_matrix", sizes[0], sizes[1], sizes[2])
+    if order == [1, 0]:
+        return ("transpose_matrix", 1, sizes[0], sizes[1])
+    return ("transpose_other", prod(x), sizes[order[-1]] if order[-1] == len(order) - 1 else 1)
+
+
+def _merged(perm: list[int], x: Sizes) -> list[tuple[int, Any]]:
+    """Runs of axes that keep their order, renumbered, with their sizes; axes of 1 are none."""
+    real = [p for p in perm if x[p] != 1]
+    ranks = {p: i for i, p in enumerate(sorted(real))}
+    runs: list[list[int]] = []
+    for p in real:
+        if runs and ranks[runs[-1][-1]] + 1 == ranks[p]:
+            runs[-1].append(p)
+        else:
+            runs.append([p])
+    order = {id(run): i for i, run in enumerate(sorted(runs))}
+    return [(order[id(run)], prod(x[p] for p in run)) for run in runs]
+
+
+def _copied(node: Node, group: Group) -> tuple[Any, ...]:
+    """Bytes go in runs: the elements that stay neighbours."""
+    if node.origin.endswith("ReorderInput"):
+        return _plane("reorder_input")(node, group)
+    if node.origin.endswith("ReorderOutput"):
+        return _plane("reorder_output")(node, group)
+    size = sum(t.size for t in node.outputs)
+    axis = node.attrs.get("axis", 0)
+    behind = _result(node)[axis:] if isinstance(axis, int) else ()
+    return ("copy", size, prod(behind) or size)
+
+
+def _elementwise(node: Node, group: Group) -> tuple[Any, ...]:
+    """One operand, or two of one shape, one of them spread over rows or over channels."""
+    y = _result(node)
+    size = prod(y)
+    shapes = [t.sizes for t in node.inputs if t is not None and prod(t.sizes) > 1]
+    small = [s for s in shapes if prod(s) < size]
+    if node.op not in DUAL:
+        return (f"unary {node.op}", size)
+    if not small:
+        scalar = len([t for t in node.inputs if t is not None]) > len(shapes)
+        return ("binary_scalar" if scalar else "binary", size)
+    spread = small[0]
+    if len(spread) and spread[-1] == y[-1] and y[-1] > 1:
+        return ("binary_rows", size, prod(spread))
+    run = next((i for i, s in enumerate(reversed(spread)) if s > 1), len(y))
+    return ("binary_channels", size, prod(y[len(y) - run :]))
+
+
+def _scaled(node: Node, group: Group) -> tuple[Any, ...]:
+    """Channel by channel; onnxruntime does it as a convolution where channels are in blocks."""
+    n, c, *plane = _result(node)
+    if node.origin.startswith(BLOCKED):
+        added = 1 + any(other.op == "add" for other in group.nodes)
+        h, w = prod(plane[:-1]) * n, plane[-1]
+        return ("depthwise_conv", c, h, w, 1, 1, added, _act(group))
+    return ("batch_norm", prod(_result(node)), prod(plane))
+
+
+FINDERS: dict[str, Any] = {
+    "conv": _conv, "conv_transpose": _transposed, "linear": _linear, "matmul": _matmul,
+    "einsum": _matmul, "softmax": _rows("softmax"), "log_softmax": _rows("softmax"),
+    "layer_norm": _rows("norm"), "rms_norm": _rows("norm"), "max_pool": _pooled,
+    "avg_pool": _pooled, "global_avg_pool": _averaged,
+    "global_max_pool": _averaged, "adaptive_avg_pool": _reduced, "resize": _resized,
+    "transpose": _permuted,
+    **dict.fromkeys(COPIES, _copied),
+    "attention": _attended,
+    **dict.fromkeys(("batch_norm", "scale"), _scaled),
+}  # fmt: skip
+FAMILIES: dict[str, Any] = {"pointwise": _elementwise, "reduction": _reduced, "movement": _copied}

@@ -1,0 +1,78 @@
+"""Time what runs on a machine that others use too.
+
+Wall time counts the others' turns, and even the processor time of a thread stretches when
+a neighbour shares the core, its caches or its clock. A small matrix product, run just before
+and just after, stretches likewise: what is reported is the thread time of the work over that of
+the product, times what the product takes when nothing disturbs it.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+
+from flopwise.analyses.cases import Case
+from flopwise.analyses.terms import work
+
+Work = Callable[[], object]
+
+BRIEF = 1e-3  # s: shorter work is repeated until a reading takes as long
+QUIET = 0.1  # the undisturbed product: the quantile of its readings that is taken for it
+EFFORT, LIMIT = 4e8, 3e9  # operations of all copies of a kernel: or so, and at most
+COPIES = 24
+HEAVY = 1e5  # elements of weights from which on it tells where they come from
+WEIGHTS = 1.6e7  # elements of all copies' weights together: more than caches hold
+
+
+def copies(case: Case, stored: int) -> int:
+    """How many of a kernel, each with its own weights, run in turn: as in a network, where the
+    weights of a layer were last read a whole run ago."""
+    operations = work(case)[0]
+    cold = min(WEIGHTS / stored, LIMIT / operations) if stored > HEAVY else 1.0
+    return max(1, round(min(COPIES, max(EFFORT / operations, cold))))
+
+
+@dataclass
+class Clock:
+    """Seconds of undisturbed running. `product` is the calibration matrix product; `threads`
+    more than one are timed by the wall, which takes a quiet machine."""
+
+    product: Work
+    threads: int = 1
+    readings: list[float] = field(default_factory=list)
+
+    def read(self, run: Work, times: int = 1) -> float:
+        """Seconds of one run, as they come."""
+        now = time.thread_time if self.threads == 1 else time.perf_counter
+        start = now()
+        for _ in range(times):
+            run()
+        return (now() - start) / times
+
+    def ratios(self, run: Work, rounds: int, limit: float = 2.0) -> list[float]:
+        """How many products each round takes, within `limit` seconds or so."""
+        run()
+        once = self.read(run)
+        times = max(1, round(BRIEF / max(once, 1e-7)))
+        found: list[float] = []
+        started = time.perf_counter()
+        before = self.read(self.product)
+        while len(found) < rounds and (len(found) < 3 or time.perf_counter() - started < limit):
+            taken = self.read(run, times)
+            after = self.read(self.product)
+            self.readings.append(after)
+            found.append(2 * taken / (before + after))
+            before = after
+        return found
+
+    @property
+    def unit(self) -> float:
+        """Seconds of the product when nothing disturbs it."""
+        ordered = sorted(self.readings)
+        return ordered[int(QUIET * len(ordered))] if ordered else self.read(self.product)
+
+    def products(self, run: Work, rounds: int = 7) -> float:
+        """The median number of products; `unit` times it is seconds."""
+        return median(self.ratios(run, rounds))

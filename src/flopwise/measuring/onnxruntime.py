@@ -1,0 +1,174 @@
+"""Kernels and networks in onnxruntime, each as something to call.
+
+A kernel runs several times in one graph, as in a network: its data and its results take turns
+in a few buffers, and its weights come from far, since each copy has its own.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from functools import cache
+from math import prod
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from flopwise import arrays as numpy
+from flopwise.analyses.cases import BLOCKED, Case
+from flopwise.errors import MissingPackage
+from flopwise.measuring import specs
+from flopwise.measuring.clock import COPIES, copies
+from flopwise.measuring.samples import ROOM
+from flopwise.measuring.specs import MICROSOFT, Spec
+
+PRODUCT = Case("gemm", (192, 192, 192))  # the calibration product of the clock
+PROFILER = 7e-6  # s that onnxruntime's profiler adds to an operator
+TURNS = 3  # buffers
+has = specs.has
+
+
+def packages() -> tuple[Any, Any]:
+    """onnx and onnxruntime. Raises MissingPackage."""
+    try:
+        import onnx
+        import onnxruntime
+    except ImportError as error:
+        raise MissingPackage(
+            f"measuring with onnxruntime needs {error.name}: pip install onnx onnxruntime"
+        ) from None
+    return onnx, onnxruntime
+
+
+def version() -> str:
+    return f"onnxruntime {packages()[1].__version__}"
+
+
+def kernel(case: Case, threads: int = 1) -> tuple[Callable[[], object], int]:
+    """Something that runs a kernel, and how many times it does."""
+    spec = specs.spec(case)
+    times = copies(case, sum(prod(w) for w in spec.weights if isinstance(w, tuple)))
+    session = _session(_model(spec, times), threads, whole=False)
+    return _turns(session, spec.data, times), times
+
+
+def network(
+    path: Path, shapes: dict[str, tuple[int, ...]], threads: int = 1
+) -> Callable[[], object]:
+    """Something that runs a file, all optimisations on, on random data."""
+    session = _session(str(path), threads, whole=True)
+    return _bound(session, _given(session, shapes))
+
+
+def _given(session: Any, shapes: dict[str, tuple[int, ...]]) -> list[Any]:
+    """Random data; axes that a file leaves open are 1 unless a shape is given."""
+    chance, given = numpy.random.default_rng(0), []
+    for entry in session.get_inputs():
+        shape = shapes.get(entry.name, tuple(s if isinstance(s, int) else 1 for s in entry.shape))
+        whole = "int" in entry.type
+        given.append(chance.integers(0, 2, shape, TYPES[entry.type]) if whole
+                     else chance.random(shape).astype(TYPES[entry.type]))  # fmt: skip
+    return given
+
+
+def layers(
+    path: Path, shapes: dict[str, tuple[int, ...]], threads: int = 1, rounds: int = 15
+) -> dict[str, float]:
+    """Seconds of each operator of the rewritten graph: the least of what the profiler saw, and
+    less what it costs itself, so that their sum is not the time of a run."""
+    with TemporaryDirectory() as folder:
+        session = _session(str(path), threads, whole=True, profile=str(Path(folder) / "run"))
+        run = _bound(session, _given(session, shapes))
+        for _ in range(rounds):
+            run()
+        events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
+    found: dict[str, float] = {}
+    for event in events:
+        name = event["name"]
+        if event.get("cat") == "Node" and name.endswith("_kernel_time"):
+            name, taken = name.removesuffix("_kernel_time"), event["dur"] / 1e6
+            found[name] = min(found.get(name, taken), taken)
+    return {name: max(0.0, seconds - PROFILER) for name, seconds in found.items()}
+
+
+TYPES = {
+    "tensor(float)": "float32", "tensor(int64)": "int64", "tensor(int32)": "int32",
+    "tensor(float16)": "float16", "tensor(double)": "float64", "tensor(bool)": "bool",
+}  # fmt: skip
+
+
+def _session(model: str | bytes, threads: int, whole: bool, profile: str = "") -> Any:
+    _, runtime = packages()
+    options = runtime.SessionOptions()
+    if profile:
+        options.enable_profiling, options.profile_file_prefix = True, profile
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.log_severity_level = 3
+    levels = runtime.GraphOptimizationLevel
+    options.graph_optimization_level = levels.ORT_ENABLE_ALL if whole else levels.ORT_DISABLE_ALL
+    return runtime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def _bound(session: Any, given: list[Any]) -> Callable[[], object]:
+    """Inputs and outputs bound to memory of their own: nothing is allocated in a run."""
+    _, runtime = packages()
+    binding = session.io_binding()
+    for entry, array in zip(session.get_inputs(), given):
+        binding.bind_ortvalue_input(entry.name, runtime.OrtValue.ortvalue_from_numpy(array))
+    for entry in session.get_outputs():
+        binding.bind_output(entry.name, "cpu")
+    session.run_with_iobinding(binding)
+    for entry, value in zip(session.get_outputs(), binding.get_outputs()):
+        if value.is_tensor():
+            binding.bind_ortvalue_output(entry.name, value)
+    return lambda: session.run_with_iobinding(binding)
+
+
+def _turns(session: Any, data: Sequence[tuple[int, ...]], times: int) -> Callable[[], object]:
+    """Copies read and write a few buffers in turn, as the layers of a network do."""
+    _, runtime = packages()
+    binding, chance = session.io_binding(), numpy.random.default_rng(0)
+    for i, shape in enumerate(data):
+        for j in range(min(TURNS, times)):
+            value = runtime.OrtValue.ortvalue_from_numpy(chance.random(shape, "float32"))
+            binding.bind_ortvalue_input(f"x{i}.{j}", value)
+    binding.bind_output("y0", "cpu")
+    session.run_with_iobinding(binding)
+    shape = binding.get_outputs()[0].shape()
+    make = runtime.OrtValue.ortvalue_from_shape_and_type
+    buffers = [make(shape, numpy.float32, "cpu") for _ in range(min(TURNS, times))]
+    binding.clear_binding_outputs()
+    for j in range(times):
+        binding.bind_ortvalue_output(f"y{j}", buffers[j % TURNS])
+    return lambda: session.run_with_iobinding(binding)
+
+
+def _model(spec: Spec, copies: int) -> bytes:
+    onnx, _ = packages()
+    helper, chance = onnx.helper, _chance()
+    inputs = [
+        helper.make_tensor_value_info(f"x{i}.{j}", 1, shape)
+        for i, shape in enumerate(spec.data) for j in range(min(TURNS, copies))
+    ]  # fmt: skip
+    nodes, stored = [], []
+    for j in range(copies):
+        names = [f"x{i}.{j % TURNS}" for i in range(len(spec.data))]
+        for i, weight in enumerate(spec.weights):
+            array = numpy.asarray(weight)
+            if isinstance(weight, tuple):  # weights that are equal onnxruntime would share
+                array = chance[j : j + prod(weight)].reshape(weight)
+            stored.append(onnx.numpy_helper.from_array(array, f"w{j}.{i}"))
+            names.append(f"w{j}.{i}")
+        names = [names[0], *names[2:], names[1]] if spec.sums else names
+        nodes.append(helper.make_node(spec.op, names, [f"y{j}"], domain=spec.domain, **spec.attrs))
+    results = [helper.make_tensor_value_info(f"y{j}", 1, None) for j in range(copies)]
+    graph = helper.make_graph(nodes, "kernel", inputs, results, stored)
+    opsets = [helper.make_opsetid(*pair) for pair in (("", 17), (MICROSOFT, 1), (BLOCKED, 1))]
+    model: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
+    return model
+
+
+@cache
+def _chance() -> Any:
+    """Numbers for weights; making new ones would take longer than the kernels."""
+    return numpy.random.default_rng(0).random(int(ROOM) + COPIES, "float32") * 0.1 - 0.05

@@ -221,12 +221,13 @@ def _elementwise(node: Node, group: Group) -> tuple[Any, ...]:
     """One operand, or two of one shape, one of them spread over rows or over channels."""
     y = _result(node)
     size = prod(y)
-    shapes = [t.sizes for t in node.inputs if t is not None and prod(t.sizes) > 1]
-    small = [s for s in shapes if prod(s) < size]
+    operands: list[Sizes] = [t.sizes for t in node.inputs if t is not None]
+    shapes = [sizes for sizes in operands if prod(sizes) > 1]
+    small = [sizes for sizes in shapes if prod(sizes) < size]
     if node.op not in DUAL:
         return (f"unary {node.op}", size)
     if not small:
-        scalar = len([t for t in node.inputs if t is not None]) > len(shapes)
+        scalar = len(operands) > len(shapes)
         return ("binary_scalar" if scalar else "binary", size)
     spread = small[0]
     if len(spread) and spread[-1] == y[-1] and y[-1] > 1:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flopwise.frontends.lowering import entering, first_type, module_path, move, typed
 from flopwise.frontends.wire import Message
 from flopwise.graph import Graph, Node, Tensor
 
@@ -73,27 +74,18 @@ class Native:
         **attrs: Any,
     ) -> Tensor:  # fmt: skip
         """One node. A `part` makes a tensor between; without, it makes the results."""
-        first = next((t.dtype for t in inputs if t is not None), "float32")
+        outputs = self.outputs if to is None else tuple(to)
         if part:
             name = self.block.program.unique(f"{self.name}/{part}")
-            outputs: tuple[Tensor, ...] = (Tensor(name, None, attrs.get("dtype", first)),)
-        else:
-            outputs = self.outputs if to is None else tuple(to)
-        kinds = tuple(t.dtype for t in outputs)
-        if kinds and kinds[0] != first:
-            attrs = {"dtype": kinds if len(set(kinds)) > 1 else kinds[0], **attrs}
+            outputs = (Tensor(name, None, attrs.get("dtype", first_type(inputs))),)
         name = f"{self.name}/{part}" if part else self.name
-        scope = tuple(filter(None, name.split("/")))
-        self.block.nodes.append(Node(op, inputs, outputs, attrs, name, scope, self.op))
+        attrs = typed(inputs, outputs, attrs)
+        self.block.nodes.append(Node(op, inputs, outputs, attrs, name, module_path(name), self.op))
         return outputs[0] if outputs else Tensor("")
 
     def movement(self, op: str, *inputs: Tensor | None, **attrs: Any) -> None:
-        """A node that only moves data. An attribute that is None is computed at run time:
-        that matters only where shapes must be inferred, and is unknown there."""
-        if None in attrs.values() and not all(t.known for t in self.outputs):
-            self.unknown()
-        else:
-            self.emit(op, *inputs, **{k: v for k, v in attrs.items() if v is not None})
+        """A node that only moves data. An attribute that is None is computed at run time."""
+        move(self, not all(t.known for t in self.outputs), op, *inputs, **attrs)
 
     def unknown(self) -> None:
         """An operation that we have no meaning for: listed, never silently nothing."""
@@ -107,22 +99,16 @@ class Native:
 
 
 LOWERINGS: dict[str, Callable[[Native], None]] = {}
-
-
-def lowers(*names: str) -> Callable[[Callable[[Native], None]], Callable[[Native], None]]:
-    """Enter the decorated function for kinds of operations."""
-
-    def enter(lowering: Callable[[Native], None]) -> Callable[[Native], None]:
-        LOWERINGS.update(dict.fromkeys(names, lowering))
-        return lowering
-
-    return enter
+lowers = entering(LOWERINGS)
 
 
 def same_meaning(table: Mapping[str, str], *operands: str) -> None:
     """Operations that are one of our operators, for the named operands."""
-    for kind, op in table.items():
-        LOWERINGS[kind] = lambda n, op=op: void(n.emit(op, *map(n.given, operands)))  # type: ignore[misc]
+
+    def meant(op: str) -> Callable[[Native], None]:
+        return lambda n: void(n.emit(op, *map(n.given, operands)))
+
+    LOWERINGS.update({kind: meant(op) for kind, op in table.items()})
 
 
 def void(_: Any) -> None:

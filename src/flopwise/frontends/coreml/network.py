@@ -9,10 +9,11 @@ from __future__ import annotations
 from math import prod
 from typing import Any
 
-from flopwise.errors import UnreadableModel, printable
+from flopwise.errors import UnreadableModel
 from flopwise.frontends import Request
 from flopwise.frontends.coreml.network_native import LOWERINGS, Layer
 from flopwise.frontends.coreml.network_schema import KINDS
+from flopwise.frontends.lowering import Names
 from flopwise.frontends.wire import Message, Wire
 from flopwise.graph import Graph, Node, Tensor
 
@@ -30,7 +31,7 @@ class Network:
         self.exact = message.get("arrays") == EXACT
         self.blobs: dict[str, Tensor] = {}
         self.ranks: dict[str, int] = {}
-        self.names: dict[str, int] = {}
+        self.unique = Names()
         self.nodes: list[Node] = []
 
     def graph(self, stem: str) -> Graph:
@@ -98,15 +99,6 @@ class Network:
             raise self.error(text if text.startswith("layer") else f"{where}: {text}") from None
         except (IndexError, KeyError, TypeError, ValueError, ArithmeticError) as error:
             raise self.error(f"{where}: does not fit ({error})") from None
-
-    def unique(self, name: str) -> str:
-        """The name, or one like it: a layer may write a blob anew."""
-        wanted = name = printable(name)
-        while wanted in self.names:
-            self.names[name] += 1
-            wanted = f"{name}'{self.names[name]}"
-        self.names[wanted] = 0
-        return wanted
 
     def stored(self, weights: Message, shape: tuple[int, ...], name: str) -> str:
         """The type of stored weights. Raises UnreadableModel when they are not of the shape."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flopwise.frontends.lowering import entering, meaning, module_path
 from flopwise.frontends.wire import Message
 from flopwise.graph import Node, Tensor
 
@@ -65,8 +66,8 @@ class Layer:
             self.net.blobs.update(zip(tops, outputs))
             self.net.ranks.update(dict.fromkeys(tops, self.rank if rank is None else rank))
         name = f"{self.name}/{part}" if part else self.name
-        scope = tuple(filter(None, name.split("/")))
-        self.net.nodes.append(Node(op, inputs, outputs, attrs, name, scope, self.origin))
+        node = Node(op, inputs, outputs, attrs, name, module_path(name), self.origin)
+        self.net.nodes.append(node)
         return outputs[0] if outputs else Tensor("")
 
     def unknown(self) -> None:
@@ -75,23 +76,9 @@ class Layer:
 
 
 LOWERINGS: dict[str, Callable[[Layer], None]] = {}
-
-
-def lowers(*names: str) -> Callable[[Callable[[Layer], None]], Callable[[Layer], None]]:
-    """Enter the decorated function for kinds of layers."""
-
-    def enter(lowering: Callable[[Layer], None]) -> Callable[[Layer], None]:
-        LOWERINGS.update(dict.fromkeys(names, lowering))
-        return lowering
-
-    return enter
+lowers = entering(LOWERINGS)
 
 
 def same_meaning(table: Mapping[str, str]) -> None:
     """Layers that are one of our operators, blob by blob."""
-    for kind, op in table.items():
-        LOWERINGS[kind] = lambda n, op=op: void(n.emit(op, *n.inputs))  # type: ignore[misc]
-
-
-def void(_: Any) -> None:
-    """Drop a result."""
+    LOWERINGS.update({kind: meaning(op) for kind, op in table.items()})

@@ -7,10 +7,11 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-from flopwise.errors import UnreadableModel, printable
+from flopwise.errors import UnreadableModel
 from flopwise.frontends import Request
 from flopwise.frontends.coreml.native import LOWERINGS, Native
 from flopwise.frontends.coreml.program_values import data_of, typed
+from flopwise.frontends.lowering import Names, on_sparse, reshaped
 from flopwise.frontends.wire import Message, Wire
 from flopwise.graph import BITS, Graph, Node, Tensor
 
@@ -25,7 +26,7 @@ class Program:
     ) -> None:
         self.wire, self.message, self.folder = wire, message, folder
         self.described, self.request = described, request
-        self.names: dict[str, int] = {}
+        self.unique = Names()
         self.sparse: dict[str, tuple[int, int]] = {}
         self.open = False
 
@@ -33,14 +34,16 @@ class Program:
         function = self._function()
         block = Block(self, None)
         inputs = [block.enter(n, "input") for n in function.get("inputs", ())]
-        self.open = self._open(inputs)
+        self.open = reshaped(inputs, self.request)
         blocks = {e.get("key", ""): e.get("value", {}) for e in function.get("blocks", ())}
         body = blocks.get(function.get("opset", ""), next(iter(blocks.values()), None))
         if not body:
             raise self.error("its function holds no block")
         outputs = block.lower(body)
         nodes = tuple(block.nodes)
-        return Graph(tuple(inputs), tuple(outputs), nodes, stem, "coreml", notes=self._notes())
+        return Graph(
+            tuple(inputs), tuple(outputs), nodes, stem, "coreml", notes=on_sparse(self.sparse)
+        )
 
     def _function(self) -> Message:
         functions = {
@@ -51,34 +54,6 @@ class Program:
         if found is None:
             raise self.error("the program holds no function")
         return found
-
-    def _open(self, inputs: Sequence[Tensor]) -> bool:
-        """Whether shapes must be inferred: an axis is free, or other sizes are asked for."""
-        wanted, batch = self.request.inputs, self.request.batch
-        if any(not t.known for t in inputs):
-            return True
-        given = [wanted.get(t.name, wanted.get("", t.shape)) for t in inputs]
-        if any(shape != t.shape for shape, t in zip(given, inputs)):
-            return True
-        return batch is not None and any(t.shape and t.shape[0] != batch for t in inputs)
-
-    def _notes(self) -> tuple[str, ...]:
-        if not self.sparse:
-            return ()
-        stored, logical = (sum(side) for side in zip(*self.sparse.values()))
-        return (
-            f"{len(self.sparse)} sparse weights hold {stored:,} of their {logical:,} elements;"
-            " all elements are counted",
-        )
-
-    def unique(self, name: str) -> str:
-        """The name, or one like it."""
-        wanted = name = printable(name)
-        while wanted in self.names:
-            self.names[name] += 1
-            wanted = f"{name}'{self.names[name]}"
-        self.names[wanted] = 0
-        return wanted
 
     def error(self, text: str) -> UnreadableModel:
         return UnreadableModel(f"{self.wire.where}: {text}")

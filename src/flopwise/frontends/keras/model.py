@@ -8,6 +8,7 @@ from typing import Any
 from flopwise.errors import UnreadableModel
 from flopwise.frontends import DEEPEST
 from flopwise.frontends.keras.native import LOWERINGS, Native
+from flopwise.frontends.lowering import Names
 from flopwise.graph import Graph, Node, Tensor
 
 MODELS = ("Functional", "Sequential", "Model")
@@ -22,7 +23,7 @@ class Model:
         self.where = where
         self.nodes: list[Node] = []
         self.inputs: list[Tensor] = []
-        self.names: dict[str, int] = {}
+        self.unique = Names()
 
     def graph(self, config: Config, stem: str) -> Graph:
         outputs = self.enter(config, (), None)
@@ -86,15 +87,6 @@ class Model:
         except (KeyError, IndexError, TypeError, ValueError, AttributeError) as error:
             raise self.error(f"layer '{'/'.join(path)}' ({kind}): does not fit ({error})") from None
         return native.made
-
-    def unique(self, name: str) -> str:
-        """The name, or one like it."""
-        wanted = name
-        while wanted in self.names:
-            self.names[name] += 1
-            wanted = f"{name}'{self.names[name]}"
-        self.names[wanted] = 0
-        return wanted
 
     def error(self, text: str) -> UnreadableModel:
         return UnreadableModel(f"{self.where}: {text}")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flopwise.frontends.lowering import entering, meaning
 from flopwise.graph import Node, Tensor
 
 if TYPE_CHECKING:
@@ -114,23 +115,9 @@ def activation(given: Any) -> str:
 
 
 LOWERINGS: dict[str, Callable[[Native], None]] = {}
-
-
-def lowers(*names: str) -> Callable[[Callable[[Native], None]], Callable[[Native], None]]:
-    """Enter the decorated function for kinds of layers."""
-
-    def enter(lowering: Callable[[Native], None]) -> Callable[[Native], None]:
-        LOWERINGS.update(dict.fromkeys(names, lowering))
-        return lowering
-
-    return enter
+lowers = entering(LOWERINGS)
 
 
 def same_meaning(names: Sequence[str], op: str) -> None:
     """Layers that are one of our operators, operand by operand."""
-    for name in names:
-        LOWERINGS[name] = lambda n: void(n.emit(op, *n.inputs))
-
-
-def void(_: Any) -> None:
-    """Drop a result."""
+    LOWERINGS.update(dict.fromkeys(names, meaning(op)))

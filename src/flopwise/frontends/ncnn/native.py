@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from flopwise.errors import UnreadableModel
+from flopwise.frontends.lowering import entering, meaning, module_path
 from flopwise.frontends.ncnn.text import Record
 from flopwise.graph import Node, Tensor
 
@@ -109,8 +110,7 @@ class Native:
     ) -> Tensor:  # fmt: skip
         """Append a node."""
         name = f"{self.name}/{part}" if part else self.name
-        scope = tuple(filter(None, name.split("/")))
-        self.net.nodes.append(Node(op, inputs, outputs, attrs, name, scope, self.kind))
+        self.net.nodes.append(Node(op, inputs, outputs, attrs, name, module_path(name), self.kind))
         return outputs[0] if outputs else Tensor("")
 
     def alias(self) -> None:
@@ -129,23 +129,9 @@ def _behind(axis: int) -> int:
 
 
 LOWERINGS: dict[str, Callable[[Native], None]] = {}
-
-
-def lowers(*names: str) -> Callable[[Callable[[Native], None]], Callable[[Native], None]]:
-    """Enter the decorated function for kinds of layers."""
-
-    def enter(lowering: Callable[[Native], None]) -> Callable[[Native], None]:
-        LOWERINGS.update(dict.fromkeys(names, lowering))
-        return lowering
-
-    return enter
+lowers = entering(LOWERINGS)
 
 
 def same_meaning(table: Mapping[str, str]) -> None:
     """Layers that are one of our operators, blob by blob."""
-    for kind, op in table.items():
-        LOWERINGS[kind] = lambda n, op=op: void(n.emit(op, *n.inputs))  # type: ignore[misc]
-
-
-def void(_: Any) -> None:
-    """Drop a result."""
+    LOWERINGS.update({kind: meaning(op) for kind, op in table.items()})

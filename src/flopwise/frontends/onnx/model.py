@@ -8,8 +8,9 @@ from dataclasses import replace
 from functools import cached_property
 from typing import Any
 
-from flopwise.errors import UnreadableModel
-from flopwise.frontends.onnx.native import LOWERINGS, Native, printable
+from flopwise.errors import UnreadableModel, printable
+from flopwise.frontends.lowering import Names
+from flopwise.frontends.onnx.native import LOWERINGS, Native
 from flopwise.frontends.onnx.order import in_order, place
 from flopwise.frontends.onnx.schema import VALUE
 from flopwise.frontends.onnx.tensors import sparse, stored, typed
@@ -26,8 +27,7 @@ class Model:
 
     def __init__(self, wire: Wire, message: Message) -> None:
         self.wire = wire
-        self.names: set[str] = set()
-        self.copies: dict[str, int] = {}
+        self.unique = Names()
         self.opsets = versions(message)
         self.functions: dict[Key, Message] = {
             function_key(f): f for f in message.get("functions", ())
@@ -37,15 +37,6 @@ class Model:
         self.integers: dict[str, str] = {}  # what floats between quantised layers stand for
         self.products: Counter[str] = Counter()
         self.notes: list[str] = []
-
-    def unique(self, name: str) -> str:
-        """The name, or one like it: blocks side by side may use the same."""
-        name = wanted = printable(name)
-        while wanted in self.names:
-            self.copies[name] = self.copies.get(name, 0) + 1
-            wanted = f"{name}'{self.copies[name]}"
-        self.names.add(wanted)
-        return wanted
 
 
 class Block:

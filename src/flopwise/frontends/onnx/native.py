@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from flopwise.dims import Dim, symbol
-from flopwise.errors import UnreadableModel
+from flopwise.errors import UnreadableModel, printable
 from flopwise.frontends.onnx.tensors import dtype_of, stored, texts
 from flopwise.frontends.wire import Message
 from flopwise.graph import Node, Tensor
@@ -176,11 +176,6 @@ class Native:
     def unknown(self) -> None:
         """An operator without a meaning here: listed, never silently nothing."""
         self.emit("unknown", *self.inputs)
-
-
-def printable(text: str) -> str:
-    """A name as one line can hold it."""
-    return text if text.isprintable() else "".join(c if c.isprintable() else "?" for c in text)
 
 
 def scope_of(message: Message, name: str) -> tuple[str, ...]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from typing import Any
 from flopwise.dims import ceildiv, prod
 from flopwise.errors import UnreadableModel, printable
 from flopwise.frontends import Request
+from flopwise.frontends.lowering import Names, reshaped
 from flopwise.frontends.openvino.native import LOWERINGS, Native
 from flopwise.frontends.openvino.xml import Element
 from flopwise.graph import BITS, Graph, Node, Tensor
@@ -44,7 +45,7 @@ class Model:
     def __init__(self, root: Element, path: Path, request: Request) -> None:
         self.root, self.where, self.request = root, str(path), request
         self.weights = path.with_suffix(".bin")
-        self.names: dict[str, int] = {}
+        self.unique = Names()
         self.stored: dict[Any, Tensor] = {}
         version = root.attrs.get("version", "")
         if not version.isdigit() or int(version) < OLDEST:
@@ -56,31 +57,12 @@ class Model:
 
     def graph(self, stem: str) -> Graph:
         block = Block(self, self.root, "")
-        self.open = self._open(block.parameters())
+        self.open = reshaped(block.parameters(), self.request)
         graph = block.graph()
         missing = self.open and not self.weights.is_file()
         notes = (f"{self.weights.name} is not at hand: shapes that it holds are not known",)
         name = self.root.attrs.get("name") or stem
         return replace(graph, name=name, format="openvino", notes=notes if missing else ())
-
-    def _open(self, inputs: Sequence[Tensor]) -> bool:
-        """Whether shapes must be inferred: an axis is free, or other sizes are asked for."""
-        wanted, batch = self.request.inputs, self.request.batch
-        if any(not t.known for t in inputs):
-            return True
-        given = [wanted.get(t.name, wanted.get("", t.shape)) for t in inputs]
-        if any(shape != t.shape for shape, t in zip(given, inputs)):
-            return True
-        return batch is not None and any(t.shape and t.shape[0] != batch for t in inputs)
-
-    def unique(self, name: str) -> str:
-        """The name, or one like it."""
-        wanted = name
-        while wanted in self.names:
-            self.names[name] += 1
-            wanted = f"{name}'{self.names[name]}"
-        self.names[wanted] = 0
-        return wanted
 
     def error(self, text: str) -> UnreadableModel:
         return UnreadableModel(f"{self.where}: {text}")
@@ -189,7 +171,7 @@ class Block:
         name = name if len(ports) == 1 else f"{name}:{ports.index(port)}"
         shape = None if self.model.open else self._shape(port)
         dtype = dtype_of(port.attrs.get("precision", ""))
-        return Tensor(self.model.unique(printable(self.prefix + name)), shape, dtype)
+        return Tensor(self.model.unique(self.prefix + name), shape, dtype)
 
     def _shape(self, port: Element) -> tuple[int | None, ...]:
         return tuple(self._size(d.text) for d in port.all("dim"))
@@ -211,7 +193,7 @@ class Block:
         if port not in self.values:
             shape = tuple(self._size(s) for s in text.split(",") if s.strip())
             loose = "..." in text or (self.prefix and self.model.open)
-            name = self.model.unique(printable(self.prefix + layer.attrs.get("name", number)))
+            name = self.model.unique(self.prefix + layer.attrs.get("name", number))
             role = "activation" if self.prefix else "input"
             self.values[port] = Tensor(name, None if loose else shape, dtype, role)
         return self.values[port]

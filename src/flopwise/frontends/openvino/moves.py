@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from flopwise.frontends.lowering import sliced
 from flopwise.frontends.openvino.native import Native, lowers, same_meaning
-from flopwise.frontends.slicing import Slices, strided
+from flopwise.frontends.slicing import strided
 
 same_meaning({
     "ShapeOf": "shape_of", "Range": "range", "Tile": "tile", "Squeeze": "squeeze",
@@ -79,29 +80,7 @@ def strided_slice(n: Native) -> None:
     def bit(mask: str, i: int) -> bool:
         return i < len(masks[mask]) and bool(masks[mask][i])
 
-    sliced(n, strided(begin, end, stride, bit, len(n.stated(0))))
-
-
-def sliced(n: Native, s: Slices) -> None:
-    """The slice, then axes dropped, then axes added, as far as there are any."""
-    steps: list[tuple[str, dict[str, Any]]] = []
-    if s.axes or not s.new:
-        attrs: dict[str, Any] = {
-            "axes": s.axes,
-            "starts": s.starts,
-            "ends": s.ends,
-            "steps": s.steps,
-        }
-        steps.append(("slice", attrs))
-    if s.dropped:
-        steps.append(("squeeze", {"axes": list(s.dropped)}))
-    if s.new:
-        steps.append(("unsqueeze", {"axes": list(s.new)}))
-    x = n.given(0)
-    for op, attrs in steps[:-1]:
-        x = n.emit(op, x, part=op, **attrs)
-    op, attrs = steps[-1]
-    n.emit(op, x, **attrs)
+    sliced(n, n.given(0), strided(begin, end, stride, bit, len(n.stated(0))))
 
 
 @lowers("Pad")

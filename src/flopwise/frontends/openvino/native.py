@@ -5,6 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flopwise.frontends.lowering import (
+    entering,
+    first_type,
+    meaning,
+    module_path,
+    move,
+    typed,
+)  # fmt: skip
 from flopwise.graph import Node, Tensor
 
 if TYPE_CHECKING:
@@ -67,16 +75,12 @@ class Native:
         **attrs: Any,
     ) -> Tensor:  # fmt: skip
         """One node. A `part` makes a tensor between; without, it makes the results."""
-        first = next((t.dtype for t in inputs if t is not None), "float32")
+        outputs = self.outputs if to is None else tuple(to)
         if part:
             name = self.block.model.unique(f"{self.name}/{part}")
-            outputs: tuple[Tensor, ...] = (Tensor(name, None, attrs.get("dtype", first)),)
-        else:
-            outputs = self.outputs if to is None else tuple(to)
-        if outputs and outputs[0].dtype != first:
-            kinds = tuple(t.dtype for t in outputs)
-            attrs = {"dtype": kinds if len(set(kinds)) > 1 else kinds[0], **attrs}
+            outputs = (Tensor(name, None, attrs.get("dtype", first_type(inputs))),)
         name = f"{self.name}/{part}" if part else self.name
+        attrs = typed(inputs, outputs, attrs)
         self.append(Node(op, inputs, outputs, attrs, name, path(name), self.kind))
         return outputs[0] if outputs else Tensor("")
 
@@ -84,12 +88,8 @@ class Native:
         self.block.nodes.append(node)
 
     def movement(self, op: str, *inputs: Tensor | None, **attrs: Any) -> None:
-        """A node that only moves data. An attribute that is None is computed at run time:
-        that matters only where shapes must be inferred, and is unknown there."""
-        if None in attrs.values() and not all(t.known for t in self.outputs):
-            self.unknown()
-        else:
-            self.emit(op, *inputs, **{k: v for k, v in attrs.items() if v is not None})
+        """A node that only moves data. An attribute that is None is computed at run time."""
+        move(self, not all(t.known for t in self.outputs), op, *inputs, **attrs)
 
     def unknown(self) -> None:
         """A layer that we have no meaning for: listed, never silently nothing."""
@@ -100,30 +100,16 @@ class Native:
 
 def path(name: str) -> tuple[str, ...]:
     """The module path in a name; that of a PyTorch module is dotted."""
-    parts = [p for p in name.split("/") if p]
+    parts = [*module_path(name)]
     if parts and parts[0].startswith("__module."):
         parts[:1] = parts[0].removeprefix("__module.").split(".")
     return tuple(parts)
 
 
 LOWERINGS: dict[str, Callable[[Native], None]] = {}
-
-
-def lowers(*names: str) -> Callable[[Callable[[Native], None]], Callable[[Native], None]]:
-    """Enter the decorated function for kinds of layers."""
-
-    def enter(lowering: Callable[[Native], None]) -> Callable[[Native], None]:
-        LOWERINGS.update(dict.fromkeys(names, lowering))
-        return lowering
-
-    return enter
+lowers = entering(LOWERINGS)
 
 
 def same_meaning(table: Mapping[str, str], operands: int | None = None) -> None:
     """Layers that are one of our operators, operand by operand (or by the first of them)."""
-    for kind, op in table.items():
-        LOWERINGS[kind] = lambda n, op=op: void(n.emit(op, *n.inputs[:operands]))  # type: ignore[misc]
-
-
-def void(_: Any) -> None:
-    """Drop a result."""
+    LOWERINGS.update({kind: meaning(op, operands) for kind, op in table.items()})

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from flopwise.frontends.tflite.native import LOWERINGS, Native, lowers, same_meaning, void
+from flopwise.frontends.lowering import meaning
+from flopwise.frontends.tflite.native import LOWERINGS, Native, lowers, same_meaning
 
 POOL = "n *x c -> n *y c"
 
@@ -225,4 +226,4 @@ def segments(n: Native) -> None:
     n.emit("scatter_nd", start, n.given(1), n.given(0), reduction=kind)
 
 
-LOWERINGS["DENSIFY"] = lambda n: void(n.emit("copy", n.given(0)))
+LOWERINGS["DENSIFY"] = meaning("copy", 1)

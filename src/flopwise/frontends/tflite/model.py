@@ -10,6 +10,7 @@ from typing import Any
 from flopwise.dims import ceildiv
 from flopwise.errors import UnreadableModel
 from flopwise.frontends import DEEPEST, Request
+from flopwise.frontends.lowering import Names, on_sparse, reshaped
 from flopwise.frontends.tflite.flatbuffer import Flatbuffer, Table
 from flopwise.frontends.tflite.native import LOWERINGS, Native
 from flopwise.frontends.tflite.schema import OPERATORS, OPTIONS, TYPES
@@ -33,7 +34,7 @@ class Model:
         self.subgraphs: Sequence[Table] = self.table["subgraphs"]
         if not self.subgraphs:
             raise UnreadableModel(f"{buffer.where}: holds no sub-graph")
-        self.names: dict[str, int] = {}
+        self.unique = Names()
         self.used: set[str] = set()
         self.weights: dict[Any, Tensor] = {}
         self.stored: set[int] = set()
@@ -48,27 +49,13 @@ class Model:
         graph = self.main.graph()
         kept = [t for t in self.weights.values() if t.role == "weight"]
         idle = tuple(t for t in kept if t.name not in self.used)
-        return replace(graph, name=name, weights=idle, notes=self._notes())
-
-    def _notes(self) -> tuple[str, ...]:
-        if not self.sparse:
-            return ()
-        stored, logical = (sum(side) for side in zip(*self.sparse.values()))
-        return (
-            f"{len(self.sparse)} sparse weights hold {stored:,} of their {logical:,} elements;"
-            " all elements are counted",
-        )
+        return replace(graph, name=name, weights=idle, notes=on_sparse(self.sparse))
 
     def _open(self) -> bool:
         """Whether other sizes are asked for than those that the file was made with."""
-        main, wanted, batch = self.main, self.request.inputs, self.request.batch
+        main = self.main
         inputs = [main.tensors[i] for i in main.indices(main.table["inputs"], "an input")]
-        if any(not t.known for t in inputs):
-            return True
-        given = [wanted.get(t.name, wanted.get("", t.shape)) for t in inputs]
-        if any(shape != t.shape for shape, t in zip(given, inputs)):
-            return True
-        return batch is not None and any(t.shape and t.shape[0] != batch for t in inputs)
+        return reshaped(inputs, self.request)
 
     def subgraph(self, index: int) -> Graph:
         """Another sub-graph, lowered anew for each call. Raises UnreadableModel."""
@@ -92,15 +79,6 @@ class Model:
         self.used.update(t.name for n in nodes for t in n.inputs if t is not None)
         if self.nodes > LARGEST:
             raise UnreadableModel(f"{self.buffer.where}: more than {LARGEST:,} operators")
-
-    def unique(self, name: str) -> str:
-        """The name, or one like it."""
-        wanted = name
-        while wanted in self.names:
-            self.names[name] += 1
-            wanted = f"{name}'{self.names[name]}"
-        self.names[wanted] = 0
-        return wanted
 
 
 class Block:

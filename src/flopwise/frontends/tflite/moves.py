@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from flopwise.frontends.slicing import END, Slices, strided
-from flopwise.frontends.tflite.native import LOWERINGS, Native, lowers, same_meaning, void
+from flopwise.frontends.lowering import meaning, sliced
+from flopwise.frontends.slicing import END, strided
+from flopwise.frontends.tflite.native import LOWERINGS, Native, lowers, same_meaning
 
 same_meaning({
     "ZEROS_LIKE": "constant_like", "RANGE": "range", "GATHER_ND": "gather_nd",
@@ -79,29 +78,7 @@ def strided_slice(n: Native) -> None:
     def bit(mask: str, i: int) -> bool:
         return bool(n.option(f"{mask}_mask") >> i & 1)
 
-    _sliced(n, strided(begin, end, stride, bit, len(n.stated(0))))
-
-
-def _sliced(n: Native, s: Slices) -> None:
-    """The slice, then axes dropped, then axes added, as far as there are any."""
-    steps: list[tuple[str, dict[str, Any]]] = []
-    if s.axes or not s.new:
-        attrs: dict[str, Any] = {
-            "axes": s.axes,
-            "starts": s.starts,
-            "ends": s.ends,
-            "steps": s.steps,
-        }
-        steps.append(("slice", attrs))
-    if s.dropped:
-        steps.append(("squeeze", {"axes": list(s.dropped)}))
-    if s.new:
-        steps.append(("unsqueeze", {"axes": list(s.new)}))
-    x = n.given(0)
-    for op, attrs in steps[:-1]:
-        x = n.emit(op, x, part=op, **attrs)
-    op, attrs = steps[-1]
-    n.emit(op, x, **attrs)
+    sliced(n, n.given(0), strided(begin, end, stride, bit, len(n.stated(0))))
 
 
 @lowers("PAD", "PADV2", "MIRROR_PAD")
@@ -185,4 +162,4 @@ def assign_variable(n: Native) -> None:
 
 
 for _name in ("HASHTABLE", "HASHTABLE_IMPORT", "HASHTABLE_SIZE"):
-    LOWERINGS[_name] = lambda n: void(n.emit("constant", *n.inputs))
+    LOWERINGS[_name] = meaning("constant")

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from flopwise.frontends.lowering import entering, first_type, meaning, module_path, move
 from flopwise.graph import Graph, Node, Tensor
 
 if TYPE_CHECKING:
@@ -72,7 +73,7 @@ class Native:
         that `to` lists. A fused activation follows the last node as one of its own, unless
         it acts inside (`fused` False)."""
         if part:
-            out = Tensor(f"{self.label}/{part}", None, attrs.get("dtype", self._dtype(inputs)))
+            out = Tensor(f"{self.label}/{part}", None, attrs.get("dtype", first_type(inputs)))
             return self._write(op, inputs, (out,), part, attrs)
         outputs = self.outputs if to is None else tuple(to)
         activation = FUSED.get(self.option("fused")) if fused else None
@@ -87,25 +88,18 @@ class Native:
         attrs: dict[str, Any],
     ) -> Tensor:  # fmt: skip
         name = f"{self.name}/{part}" if part else self.name
-        if outputs and outputs[0].dtype != self._dtype(inputs):
+        if outputs and outputs[0].dtype != first_type(inputs):
             attrs = {"dtype": outputs[0].dtype, **attrs}
-        self.append(Node(op, inputs, outputs, attrs, name, parts(name), self.op))
+        self.append(Node(op, inputs, outputs, attrs, name, module_path(name), self.op))
         return outputs[0] if outputs else Tensor("")
 
-    def _dtype(self, inputs: tuple[Tensor | None, ...]) -> str:
-        return next((t.dtype for t in inputs if t is not None), "float32")
-
     def movement(self, op: str, *inputs: Tensor | None, **attrs: Any) -> None:
-        """A node that only moves data. An attribute that is None is computed at run time:
-        that matters only where shapes must be inferred, and is unknown there."""
-        if None in attrs.values() and self.open:
-            self.unknown()
-        else:
-            self.emit(op, *inputs, **{k: v for k, v in attrs.items() if v is not None})
+        """A node that only moves data. An attribute that is None is computed at run time."""
+        move(self, self.open, op, *inputs, **attrs)
 
     def unknown(self) -> None:
         """An operator that we have no meaning for: listed, never silently nothing."""
-        path = parts(self.name)
+        path = module_path(self.name)
         self.append(Node("unknown", self.inputs, self.outputs, {}, self.name, path, self.op))
 
     def append(self, *nodes: Node) -> None:
@@ -118,29 +112,10 @@ class Native:
         return self.block.model.subgraph(index)
 
 
-def parts(name: str) -> tuple[str, ...]:
-    """The module path in a name."""
-    return tuple(filter(None, name.split("/")))
-
-
 LOWERINGS: dict[str, Callable[[Native], None]] = {}
-
-
-def lowers(*names: str) -> Callable[[Callable[[Native], None]], Callable[[Native], None]]:
-    """Enter the decorated function for native operators."""
-
-    def enter(lowering: Callable[[Native], None]) -> Callable[[Native], None]:
-        LOWERINGS.update(dict.fromkeys(names, lowering))
-        return lowering
-
-    return enter
+lowers = entering(LOWERINGS)
 
 
 def same_meaning(table: Mapping[str, str]) -> None:
     """Native operators that are one of ours, operand by operand."""
-    for native, op in table.items():
-        LOWERINGS[native] = lambda n, op=op: void(n.emit(op, *n.inputs))  # type: ignore[misc]
-
-
-def void(_: Any) -> None:
-    """Drop a result."""
+    LOWERINGS.update({native: meaning(op) for native, op in table.items()})

@@ -76,13 +76,15 @@ COMMANDS = {
     "compare": [ALEXNET, str(EXAMPLES / "vgg16.prototxt")],
     "check": [ALEXNET, "--max", "macs=5G"],
     "sweep": [ALEXNET, "--vary", "batch=1:4"],
+    "memory": [ALEXNET],
+    "memory --train": [ALEXNET, "--explain"],
 }
 
 
 @pytest.mark.parametrize("fmt", [*FORMS, "table"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_in_every_format(command: str, fmt: str) -> None:
-    done = CliRunner().invoke(main, [command, *COMMANDS[command], "--format", fmt])
+    done = CliRunner().invoke(main, [*command.split(), *COMMANDS[command], "--format", fmt])
     assert done.exit_code == 0, done.output
     told = done.stdout
     if fmt == "json":
@@ -101,6 +103,6 @@ def test_every_command_in_every_format(command: str, fmt: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_no_command_passes_over_a_format(command: str) -> None:
-    done = CliRunner().invoke(main, [command, *COMMANDS[command], "--format", "tabel"])
+    done = CliRunner().invoke(main, [*command.split(), *COMMANDS[command], "--format", "tabel"])
     assert (done.exit_code, done.stdout) == (2, "")
     assert done.stderr.startswith("flopwise: ") and "table" in done.stderr

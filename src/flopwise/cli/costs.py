@@ -9,7 +9,7 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from flopwise.cli import emit, fail_if_unknown, model_options, request
+from flopwise.cli import fail_if_unknown, model_options, request, show
 from flopwise.errors import FlopwiseError
 
 TRAINING = (
@@ -60,7 +60,7 @@ def memory(
     """Weights, live tensors over time, and the peak and where it is."""
     from flopwise import api
     from flopwise.analyses.memory import memory as analyse
-    from flopwise.reports.footprint import render, to_json
+    from flopwise.reports.footprint import page
 
     options = request(inputs, batch, dtype)
     if train:
@@ -69,7 +69,7 @@ def memory(
     _only_in_training({*asked, "explain"})
     profile = api.count(model, convention=convention, **options)
     found = analyse(profile.graph, runtime)
-    emit(to_json(found) if fmt == "json" else render(found, profile.graph.name), output)
+    show(page(found, profile.graph.name), fmt, output)
     fail_if_unknown(profile, strict)
 
 
@@ -77,10 +77,10 @@ def _training(
     model: str, options: dict[str, Any], fmt: str, output: Path | None, explain: bool, strict: bool
 ) -> None:
     from flopwise import api
-    from flopwise.reports.training_memory import render, to_json
+    from flopwise.reports.training_memory import page
 
     found = api.memory(model, train=True, **options)
-    emit(to_json(found) if fmt == "json" else render(found, explain), output)
+    show(page(found, explain), fmt, output)
     if strict and found.unknown:
         listed = ", ".join(f"{n} x {origin}" for origin, n in found.unknown.items())
         click.echo(f"flopwise: not known: {listed}", err=True)

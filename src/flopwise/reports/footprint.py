@@ -1,8 +1,7 @@
-"""A memory analysis as text with a timeline, or as JSON."""
+"""A memory analysis, with a timeline."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from itertools import pairwise
 from typing import Any
@@ -10,13 +9,19 @@ from typing import Any
 from flopwise.analyses.memory import Memory
 from flopwise.reports import memory as size
 from flopwise.reports.json import plain
+from flopwise.reports.page import Page
 
 HEIGHTS = " ▁▂▃▄▅▆▇█"
 COLUMNS = 72
 
 
-def render(found: Memory, name: str) -> str:
+def page(found: Memory, name: str) -> Page:
     """Totals, what lives at the peak, and the live bytes over time."""
+    told = record(found)
+    return Page(f"Memory of {name}", ["\n".join(_lines(found, name))], told, told["timeline"])
+
+
+def _lines(found: Memory, name: str) -> list[str]:
     dtypes = ", ".join(f"{size(b)} {d}" for d, b in found.by_dtype.items())
     lines = [
         f"{name}: peak {size(found.peak_bytes)}",
@@ -26,7 +31,7 @@ def render(found: Memory, name: str) -> str:
         "  alive at the peak  " + ", ".join(f"{n} {size(b)}" for n, b in found.live_at_peak[:6]),
     ]
     picture = bars([m.live_bytes for m in found.timeline], found.peak_activation_bytes)
-    return "\n".join([*lines, "", *picture] if picture else lines)
+    return [*lines, "", *picture] if picture else lines
 
 
 def bars(live: Sequence[Any], highest: Any) -> list[str]:
@@ -39,9 +44,9 @@ def bars(live: Sequence[Any], highest: Any) -> list[str]:
     return [f"  {row}", f"  first operator … last ({len(live)}); full height {size(highest)}"]
 
 
-def to_json(found: Memory) -> str:
+def record(found: Memory) -> dict[str, Any]:
     """The analysis with its stable keys."""
-    record: dict[str, Any] = {
+    return {
         "weights_bytes": plain(found.weights_bytes),
         "peak_activation_bytes": plain(found.peak_activation_bytes),
         "peak_bytes": plain(found.peak_bytes),
@@ -53,4 +58,3 @@ def to_json(found: Memory) -> str:
             {"name": m.name, "op": m.op, "live_bytes": plain(m.live_bytes)} for m in found.timeline
         ],
     }
-    return json.dumps(record, indent=1, ensure_ascii=False)

@@ -1,8 +1,7 @@
-"""The memory of a training step as text with a timeline, or as JSON with stable keys."""
+"""The memory of a training step, with a timeline."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,12 +11,19 @@ from flopwise.reports import exact
 from flopwise.reports import memory as size
 from flopwise.reports.footprint import bars
 from flopwise.reports.json import plain
+from flopwise.reports.page import Page
 
 SHOWN = 6
 
 
-def render(found: TrainingMemory, explain: bool = False) -> str:
+def page(found: TrainingMemory, explain: bool = False) -> Page:
     """Each kind of memory in all and at the peak, what lives then, and the bytes over time."""
+    told, formulas = to_dict(found), ["\n".join(_formulas(found))] if explain else []
+    blocks = ["\n".join(_lines(found)), *formulas]
+    return Page(f"Memory of training {found.name}", blocks, told, told["timeline"])
+
+
+def _lines(found: TrainingMemory) -> list[str]:
     fixed, recipe = found.static, found.recipe
     again = recipe.checkpoint if isinstance(recipe.checkpoint, str) else "optimal"
     how = f"{recipe.optimizer}, checkpointing {again}"
@@ -38,8 +44,7 @@ def render(found: TrainingMemory, explain: bool = False) -> str:
         lines.append(f"  not known, and not in these numbers: {listed}")
     live = [moment.live_bytes for moment in found.timeline]
     picture = bars(live, found.peak_bytes)
-    lines += ["", *picture] if picture else []
-    return "\n".join([*lines, "", *_formulas(found)] if explain else lines)
+    return [*lines, "", *picture] if picture else lines
 
 
 def _kinds(found: TrainingMemory) -> Iterator[str]:
@@ -125,7 +130,3 @@ def _recipe(found: TrainingMemory) -> dict[str, Any]:
         "checkpoint": again if isinstance(again, str) else "optimal",
         "backend": recipe.autograd.backend, "fused_attention": recipe.autograd.fused_attention,
     }  # fmt: skip
-
-
-def to_json(found: TrainingMemory) -> str:
-    return json.dumps(to_dict(found), indent=1, ensure_ascii=False)

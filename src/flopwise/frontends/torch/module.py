@@ -32,7 +32,9 @@ COMPILER = "torch._dynamo"
 # itself; and that looks up places of which only a shape was given.
 _META = "meta"
 _MISSING_GRADIENT = "does not require grad"
-_WHOLE_NUMBERS = re.compile("indices.*(Long|int64)|index.*(Long|int64)|expected.*Long", re.DOTALL)
+_WHOLE_NUMBERS = re.compile(
+    "indices.*(Long|long|int64)|index.*(Long|int64)|expected.*Long", re.DOTALL
+)
 
 
 def graph(module: torch.nn.Module, request: Request, values: Values | None = None) -> Graph:
@@ -133,8 +135,12 @@ def set_mode(module: torch.nn.Module, train: bool = False) -> Iterator[None]:
     """Inference mode of every part, or training; `untouched` puts it back. Parts of a module that
     is in training keep theirs, since some may be frozen.
 
-    The flag is set past `train()`, which some modules overload to merge weights.
+    The flag is set past `train()`, which some modules overload to merge weights. Parts that
+    were compiled in place run as they are written.
     """
+    for part in module.modules():
+        if part.__dict__.get("_compiled_call_impl") is not None:
+            part.__dict__["_compiled_call_impl"] = None
     for part in () if train and module.training else module.modules():
         if isinstance(part, torch.jit.ScriptModule):
             part.training = train

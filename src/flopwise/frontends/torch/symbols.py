@@ -139,6 +139,10 @@ class Node:
     def bool_(self) -> bool:
         return self.guard_bool("", 0)
 
+    def expect_size(self, file: Any, line: Any) -> bool:
+        """Whether this may be a size, which older releases ask."""
+        return True
+
     def guard_int(self, file: Any, line: Any) -> int:
         if not isinstance(self.value, int):
             raise UnknownSize(f"the model needs a number for {self.value}: give one in its place")

@@ -21,6 +21,7 @@ from flopwise.analyses.parallel.piece import PHASES, Piece
 from flopwise.analyses.parallel.split import Job, Split
 from flopwise.analyses.parallel.stages import Stage, of_decoder
 from flopwise.analyses.serving.families import decoder
+from flopwise.analyses.serving.graphs import params
 from flopwise.analyses.serving.timing import REDUCE
 from flopwise.cli import main
 from flopwise.devices import Link
@@ -189,6 +190,30 @@ def test_groups_that_leave_a_node_use_its_adapters() -> None:
     assert spread.paths(link) == pytest.approx((1e9 * 7 / 16, 1e9 / 2))
     with pytest.raises(flopwise.FlopwiseError, match="give --network"):
         replace(inside, size=16).seconds(Link(300e9, 8))
+
+
+def test_published_throughput_is_the_published_utilization(shared: Path) -> None:
+    """llm-foundry's MPT: parameters to the last one, and the MFU of their tokens per second by our
+    count, where theirs is 6 N + 12 L h s, positions and offsets included."""
+    sizes = {
+        "125m": (12, 768, 12), "350m": (24, 1024, 16), "760m": (24, 1536, 12), "1b": (24, 2048, 16),
+        "3b": (32, 2560, 20), "7b": (32, 4096, 32), "13b": (40, 5120, 40), "30b": (48, 7168, 56),
+        "70b": (80, 8192, 64),
+    }  # fmt: skip
+    with (shared / "models/training_mfu.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    assert len(rows) == 30
+    for row in rows:
+        layers, hidden, heads = sizes[row["Model"]]
+        seq = int(row["SeqLen (T)"])
+        model = decoder({"model_type": "gpt2", "n_embd": hidden, "n_layer": layers, "n_head": heads,
+                         "vocab_size": 50368, "n_positions": seq})  # fmt: skip
+        assert params(model) == int(row["NumParams"])
+        card = devices.find("a100" if "a100" in row["GPU"] else "h100")
+        peak = card.peak["float8" if "fp8" in row["Precision"] else "bfloat16"]
+        each = laid(model, Split(), Job(1, seq)).model_operations / seq
+        mfu = 100 * each * float(row["Throughput (T/s/GPU)"]) / peak
+        assert mfu == pytest.approx(float(row["MFU"]), rel=0.03)
 
 
 SPLITS = [

@@ -11,8 +11,8 @@ from flopwise.analyses.training.budget import formulas, priced, utilized
 from flopwise.analyses.training.machine import Machine
 from flopwise.analyses.training.run import Length, Prices, Run, readings
 
-# Of the time: between these lie 9 of 10 of the published runs of docs/training-runs.md.
-BAND = (0.9, 1.6)
+# Of the time: nine of ten published runs took between these (docs/training-runs.md).
+BAND = (1.0, 1.9)
 
 
 def run(

@@ -19,7 +19,7 @@ def varint(value: int) -> bytes:
 
 
 def encode(schema: Schema, message: Mapping[str, Any]) -> bytes:
-    """The message as bytes. Spans are given as the bytes they span."""
+    """The message as bytes. Spans are given as the bytes they span, or a list of such."""
     known = {name for name, _ in schema.values()}
     assert set(message) <= known, set(message) - known
     parts = []
@@ -46,6 +46,8 @@ def _field(number: int, kind: Any, value: Any) -> bytes:
         return delimited(b"".join(map(varint, value)))
     if kind is FLOATS:
         return delimited(struct.pack(f"<{len(value)}f", *value))
+    if kind is SPANS and isinstance(value, list):
+        return b"".join(map(delimited, value))
     if kind is BYTES or kind is SPANS:
         return delimited(bytes(value))
     if isinstance(kind, list):

@@ -81,6 +81,8 @@ def model_options(command: Callable[..., Any]) -> Callable[..., Any]:
                      help="Tokens that a language model is given."),
         click.option("--image", metavar="HxW", expose_value=False, callback=_keep,
                      help="Height x width of images, where a config leaves it open."),
+        click.option("--signature", metavar="NAME", expose_value=False, callback=_keep,
+                     help="Which function of a SavedModel; the one to serve unless told."),
         click.option("--mode", metavar="NAME", expose_value=False, callback=_keep,
                      help="train: a step of forward and backward; train-forward: its forward."),
         click.option("--convention", default="flops", metavar="NAME", help="How to read counts."),

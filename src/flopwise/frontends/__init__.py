@@ -27,6 +27,7 @@ _SHAPES = "give shapes, as in --input NAME=1x3"
 ADVICE = {
     "prompt": _SHAPES,
     "image": _SHAPES,
+    "signature": "only a SavedModel has several",
     "mode": "a file states one forward; 'flopwise train' appends its backward",
 }
 

@@ -25,13 +25,17 @@ def conv(n: Dim, f: Dim, y: Shape, g: Dim, k: Shape, bias: int) -> Counts:
 @rule("axes", "conv")
 def windows(
     c: Dim, x: Shape, k: Any, f: Any = None, groups: Dim = 1, stride: Any = 1, pad: Any = 0,
-    dilation: Any = 1, multiplier: Any = None,
+    dilation: Any = 1, multiplier: Any = None, g: Any = None, m: Any = None,
 ) -> dict[str, Any]:  # fmt: skip
     """`pad` is a size, a tuple of sizes, of (before, after) pairs, or "same". A `multiplier`
-    m makes m filters of each channel alone, in the place of `f` and `groups`."""
+    m makes m filters of each channel alone, in the place of `f` and `groups`. Formats that
+    leave it, or the groups, to the shape of the weight say 0."""
     k = each(k, len(x))
     if multiplier is not None:
+        multiplier = multiplier or m
         f, groups = c * multiplier, c
+    elif groups == 0:
+        groups = c // g
     if f is None:
         raise ShapeMismatch("'f' is not given and follows from no operand")
     if isinstance(c, int) and isinstance(groups, int) and (groups < 1 or c % groups):

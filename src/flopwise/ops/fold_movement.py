@@ -90,7 +90,7 @@ def expand(arrays: list[Array], outputs: Tensors) -> Array:
 
 @folds("transpose")
 def transpose(arrays: list[Array], perm: Any = None) -> Array:
-    return numpy.transpose(arrays[0], perm)
+    return numpy.transpose(arrays[0], ints(arrays[1]) if perm is None and arrays[1:] else perm)
 
 
 @folds("tile")

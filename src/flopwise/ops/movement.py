@@ -140,8 +140,11 @@ def _axes(inputs: Tensors, axes: Any) -> Any:
 
 @entered(False, "transpose")
 def transpose(inputs: Tensors, perm: Any = None, swap: Any = None) -> list[Shape]:
-    """To a new order of the axes: as they are with two swapped, or all turned round."""
+    """To a new order of the axes (an attribute or the second operand): as they are with two
+    swapped, or all turned round."""
     shape: Shape = inputs[0].sizes
+    if perm is None and len(inputs) > 1:
+        perm = constant(inputs, 1)
     if swap is not None:
         perm = list(range(len(shape)))
         perm[swap[0]], perm[swap[1]] = perm[swap[1]], perm[swap[0]]
@@ -179,8 +182,8 @@ def split(
     inputs: Tensors, outputs: Tensors, axis: int = 0, sizes: Any = None, points: Any = None,
     squeeze: bool = False, ratio: Any = None,
 ) -> list[Shape]:  # fmt: skip
-    """Into given `sizes`, at given `points`, in a given `ratio`, or into equal parts (the last
-    may be smaller)."""
+    """Into given `sizes` (of which -1 takes what is left), at given `points`, in a given
+    `ratio`, or into equal parts (the last may be smaller)."""
     shape: Shape = inputs[0].sizes
     whole, parts = shape[axis], len(outputs)
     if sizes is None and len(inputs) > 1 and inputs[1] is not None:
@@ -193,6 +196,9 @@ def split(
     if sizes is None:
         step = ceildiv(whole, parts)
         sizes = [step] * (parts - 1) + [whole - step * (parts - 1)]
+    if -1 in sizes:
+        left = whole - sum((s for s in sizes if s != -1), 0)
+        sizes = [left if s == -1 else s for s in sizes]
     total = sum(sizes, 0)
     if isinstance(total, int) and isinstance(whole, int) and total != whole:
         raise ShapeMismatch(f"axis {axis} of size {whole} does not split into {sizes}")

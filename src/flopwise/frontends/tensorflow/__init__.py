@@ -1,0 +1,51 @@
+"""TensorFlow: a SavedModel (its directory, or the file in it) and frozen GraphDefs.
+
+They are data: our own walk of the wire format reads them, weights are stepped over, and
+TensorFlow need not be installed. Of a SavedModel one signature is lowered, its functions
+inlined; variables have the shapes that their handles state.
+"""
+
+from __future__ import annotations
+
+import re
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from flopwise.frontends import Request
+from flopwise.graph import Graph
+
+SUFFIXES = (".pb",)
+OPTIONS = ("signature",)
+TABLES = ("layers", "moves", "pointwise", "control")  # each enters its operators
+FILE = "saved_model.pb"
+
+_SAVED = re.compile(rb"\x08[\x00\x01]\x12[\x80-\xff]*[\x00-\x7f][\x0a\x12]")
+_NODE = re.compile(rb"\x0a[\x80-\xff]*[\x00-\x7f]\x0a[\x80-\xff]?[\x00-\x7f]"
+                   rb"[A-Za-z0-9.][\w.\\/>-]*\x12[\x01-\x7f][A-Za-z_][\w>]+")  # fmt: skip
+
+
+def accepts(source: Any, head: bytes) -> bool:
+    """A directory with a saved_model.pb; a version and a MetaGraphDef; a NodeDef that has a
+    name and an operator."""
+    if not isinstance(source, Path):
+        return False
+    if source.is_dir():
+        return (source / FILE).is_file()
+    return bool(_SAVED.match(head) or _NODE.match(head))
+
+
+def load(source: Path, request: Request) -> Graph:
+    """Lower a signature, or all that a GraphDef makes. Raises UnreadableModel, and UnknownName
+    for a signature that there is not."""
+    from flopwise.frontends.tensorflow.saved import frozen, saved
+    from flopwise.frontends.wire import open_map
+
+    for table in TABLES:
+        import_module(f"{__name__}.{table}")
+    path = source / FILE if source.is_dir() else source
+    wire = open_map(path)
+    if _NODE.match(wire.data[:65536]) and not request.options.get("signature"):
+        return frozen(wire, source.stem)
+    name = source.resolve().name if source.is_dir() else source.stem
+    return saved(wire, name, str(request.options.get("signature", "")))

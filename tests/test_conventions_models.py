@@ -6,6 +6,7 @@ of results/benchmark-infer-amp-nhwc-pt113-cu117-rtx3090.csv at a10ed11.
 """
 
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -133,6 +134,37 @@ def test_mmengine_is_fvcore() -> None:
 def test_paddle(name: str, answer: int) -> None:
     """paddle.flops of ResNet50, MobileNetV2 and VGG16 of paddle.vision.models."""
     assert profile(graph(name), plugins.load("conventions", "paddle")).value() == answer
+
+
+@pytest.mark.parametrize(
+    ("name", "answer"),
+    [
+        ("resnet18", 1820.41), ("resnet50", 4110.48), ("vgg16", 15480.10), ("alexnet", 714.83),
+        ("densenet121", 2872.13), ("squeezenet1_1", 352.02),
+    ],
+)  # fmt: skip
+def test_imgclsmob(name: str, answer: float) -> None:
+    """FLOPs/2 in millions, of osmr/imgclsmob c1a844dd, gluon/README.md (ResNet-50 is its 50b)."""
+    value = profile(graph(name), plugins.load("conventions", "imgclsmob")).value()
+    assert round(value / 1e6, 2) == answer
+
+
+@pytest.mark.parametrize(
+    ("name", "head", "answer"),
+    [("densenet121", 1024, 2_881_695_488), ("resnet50", 2048, 4.12), ("vgg16", 0, 15.5)],
+)
+def test_mmcv(name: str, head: int, answer: float) -> None:
+    """FLOPs of mmpretrain ee7f2e88, configs/*/metafile.yml, which leave linear heads out."""
+    value = profile(graph(name), plugins.load("conventions", "mmcv")).value() - head * 1000
+    assert answer in (value, round(value / 1e9, 2))
+
+
+def test_openvino(shared: Path) -> None:
+    """GFLOPs of the Open Model Zoo: 8.216 of ResNet-50 from PyTorch, 6.9289 of YOLOv4-tiny."""
+    convention = plugins.load("conventions", "openvino")
+    assert round(profile(graph("resnet50"), convention).value() / 1e9, 3) == 8.216
+    file = shared / "models/darknet/yolov4-tiny.cfg"
+    assert round(flopwise.count(file, convention="openvino").value() / 1e9, 4) == 6.9289
 
 
 # Model, image side, gmacs, macts.

@@ -19,6 +19,7 @@ from flopwise.analyses.reconcile.search import CHANCE, search
 from flopwise.analyses.reconcile.variants import variants
 from flopwise.cli import main
 from flopwise.errors import FlopwiseError
+from support import torchvision_ops
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
@@ -46,9 +47,22 @@ def run(*arguments: object) -> Result:
         ("55.4B FLOPs", "55.4e9", "flops", "0.05e9"),
         ("1.2 TFLOPs", "1.2e12", "flops", "0.05e12"),
         ("650,000 neurons", "650000", "activations", "0.5"),
+        ("97.8 MB", "97.8e6", "bytes", "0.05e6"),
+        ("16 MB params", "16e6", "bytes", "0.5e6"),
+        ("2 GiB", "2147483648", "bytes", "536870912"),
+        ("3.6B active params", "3.6e9", "active_params", "0.05e9"),
+        ("37B activated parameters", "37e9", "active_params", "0.5e9"),
+        ("0.44B non-embedding params", "0.44e9", "non_embedding_params", "0.005e9"),
+        ("827,256 MACC", "827256", "macs", "0.5"),
+        ("65.9 BFlops", "65.9e9", "flops", "0.05e9"),
+        ("ResNet-50: 4.1 GFLOPs", None, "", ""),
     ],
 )
-def test_claims_as_people_write_them(text: str, value: str, unit: str, half: str) -> None:
+def test_claims_as_people_write_them(text: str, value: str | None, unit: str, half: str) -> None:
+    if value is None:
+        with pytest.raises(FlopwiseError, match="two numbers"):
+            parse_claim(text)
+        return
     claim = parse_claim(text)
     assert (claim.value, claim.unit, claim.half) == (Decimal(value), unit, Decimal(half))
 
@@ -58,7 +72,9 @@ def test_a_stated_size_is_kept() -> None:
     assert parse_claim("1.8 GFLOPs @ 300").size == (300, 300)
 
 
-@pytest.mark.parametrize("text", ["many FLOPs", "0 GFLOPs", "", "1e99 FLOPs"])
+@pytest.mark.parametrize(
+    "text", ["many FLOPs", "0 GFLOPs", "", "1e99 FLOPs", "-3 GFLOPs", "4.1G or 25M"]
+)
 def test_no_claim(text: str) -> None:
     with pytest.raises(FlopwiseError):
         parse_claim(text)
@@ -155,10 +171,105 @@ def test_the_command_and_its_json() -> None:
     assert found["claim"] == {"value": 15_500_000_000, "unit": "flops", "precision": 100_000_000}
     assert found["ours"]["macs"] == 15_470_264_320
     assert found["explained"] is True
+    assert set(found) == {"claim", "ours", "explained", "explanations"}
     first = found["explanations"][0]
-    assert set(first) >= {"reading", "value", "error", "sentence"}
+    assert set(first) == {"reading", "value", "error", "sentence"}
+    assert first["reading"] == ["multiply-adds"]
+    assert first["error"] == pytest.approx(15_470_264_320 / 15.5e9 - 1)
     assert first["value"] == 15_470_264_320
     assert "15,470,264,320" in first["sentence"]
+
+
+def test_several_claims_give_a_list() -> None:
+    model = EXAMPLES / "vgg16.prototxt"
+    result = run(model, "--claim", "15.5G", "--tool", "ptflops=15.48G", "--format", "json")
+    assert [found["claim"]["value"] for found in json.loads(result.stdout)] == [155e8, 1548e7]
+
+
+# What a reading adds up to, in numbers that are facts of the network: 13,556,712 biases of
+# VGG-16's outputs, 4,096,000 multiply-adds of its last layer, 138,357,544 parameters.
+@pytest.mark.parametrize(
+    ("claim", "sum_", "departure"),
+    [
+        ("30.94 GFLOPs", "2 x 15,470,264,320 = 30,940,528,640", ""),
+        ("15,466,168,320 MACs", "15,470,264,320 - 4,096,000 = 15,466,168,320", "features only"),
+        ("15,483,821,032 MACs", "15,470,264,320 + 13,556,712 = 15,483,821,032", "with biases"),
+        ("46,410,792,960 MACs", "3 x 15,470,264,320 = 46,410,792,960", "backward"),
+        ("495.0 GMACs", "15,470,264,320 x 32 = 495,048,458,240", "for a batch of 32"),
+        ("14.41 GMACs", "15,470,264,320 = 14.41 x 2^30", "1 G = 2^30"),
+        ("528 MB", "4 x 138,357,544 = 553,430,176 = 527.8 x 2^20", "1 M = 2^20"),
+        ("553.43 MB params", "4 x 138,357,544 = 553,430,176", "in float32"),
+        ("276.7 MB", "2 x 138,357,544 = 276,715,088", "in half precision"),
+        ("134,260,544 params", "138,357,544 - 4,097,000 = 134,260,544", "without the classifier"),
+    ],
+)
+def test_the_arithmetic(claim: str, sum_: str, departure: str) -> None:
+    result = run(EXAMPLES / "vgg16.prototxt", "--claim", claim)
+    first = result.stdout.split("1. ", 1)[1].splitlines()[0]
+    assert sum_ in first and departure in first, first
+
+
+def test_a_batch_that_the_file_states(tmp_path: Path) -> None:
+    file = tmp_path / "ten.prototxt"
+    file.write_text(
+        BOTTLENECK.format(first=1, second=1).replace("dim: 1 dim: 64", "dim: 10 dim: 64")
+    )
+    whole = flopwise.count(file).total().mac
+    result = run(file, "--claim", f"{whole // 10:,} MACs")
+    assert f"{whole:,} / 10 = {whole // 10:,}" in result.stdout
+    assert "per sample of the batch of 10" in result.stdout
+
+
+FOLDED = """
+input: "data" input_shape {{ dim: 1 dim: 3 dim: 8 dim: 8 }}
+layer {{ name: "a" type: "Convolution" bottom: "data" top: "a"
+  convolution_param {{ num_output: 16 kernel_size: 3 bias_term: {bias} }} }}
+layer {{ name: "n" type: "BatchNorm" bottom: "a" top: "a" }}
+layer {{ name: "s" type: "Scale" bottom: "a" top: "a" scale_param {{ bias_term: true }} }}
+layer {{ name: "c" type: "InnerProduct" bottom: "a" top: "c"
+  inner_product_param {{ num_output: 10 }} }}
+"""
+
+
+@pytest.mark.parametrize("bias", ["true", "false"])
+def test_folded_batch_norms(tmp_path: Path, bias: str) -> None:
+    """What is left is the weights, and a bias for each filter, stated or gained."""
+    file = tmp_path / "net.prototxt"
+    file.write_text(FOLDED.format(bias=bias))
+    left = 16 * 3 * 9 + 16 + 10 * 16 * 36 + 10
+    verdict = flopwise.reconcile(file, f"{left} params")
+    folded = [e.reading for e in verdict.explanations if "folded" in " ".join(e.reading.departures)]
+    assert [r.value for r in folded] == [left]
+
+
+def test_experts_and_tables(tmp_path: Path) -> None:
+    """46.7 and 12.9 billion: Mistral AI's announcement of Mixtral 8x7B."""
+    torchvision_ops.available()  # before transformers imports torchvision
+    pytest.importorskip("transformers")
+    config = json.loads((EXAMPLES / "mixtral_8x7b.json").read_text())
+    model = tmp_path / "config.json"
+    model.write_text(json.dumps({**config, "architectures": ["MixtralForCausalLM"]}))
+    base = flopwise.count(model, prompt=4)
+    for claim, value in (
+        ("46.7B params", 46_702_792_704),
+        ("12.9B active params", 12_879_925_248),
+        ("46.57B non-embedding params", 46_702_792_704 - 32000 * 4096),
+    ):
+        verdict = flopwise.reconcile(model, claim, profile=base, prompt=4)
+        assert round(verdict.explanations[0].reading.value) == value
+
+
+def test_free_sizes_have_no_number() -> None:
+    result = run(EXAMPLES / "vgg16.prototxt", "--input", "Nx3x224x224", "--claim", "15.5G")
+    assert result.exit_code == 2 and "give every size" in result.stderr
+
+
+def test_a_plainer_reading_stands_for_those_that_add_to_it() -> None:
+    """With softmax is no other explanation than without, where both land on the claim."""
+    verdict = flopwise.reconcile(EXAMPLES / "mobilenet_v1.prototxt", "569M MACs")
+    said = [(e.reading.counted, set(e.reading.departures)) for e in verdict.explanations]
+    for i, (counted, departures) in enumerate(said):
+        assert not any(c == counted and departures > d for c, d in said[:i])
 
 
 def test_nothing_explains_it() -> None:
@@ -180,7 +291,12 @@ def test_what_a_tool_said() -> None:
     [
         ([], "give a number to explain"),
         (["--claim", "lots"], "holds no number"),
+        (["--claim", "3.8 GFLOPs and 25.6M params"], "holds two numbers"),
         (["--tool", "nothop=4G"], "no convention 'nothop'; did you mean thop"),
+        (["--tool", "thop"], "write --tool thop=4.13G"),
+        (["--tool", "thop=much"], "holds no number"),
+        (["--claim", "15.5G", "--format", "csv"], "table or json, not csv"),
+        (["--tool-run", "thop"], "tools run on package.module:callable, not on files"),
     ],
 )
 def test_bad_claims(arguments: list[str], words: str) -> None:

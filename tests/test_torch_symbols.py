@@ -44,6 +44,13 @@ class Pyramid(nn.Module):
         return F.adaptive_avg_pool2d(torch.cat([back, x], 1), 1).flatten(1)
 
 
+class Rows(nn.Module):
+    """A product of operands with two batch axes each."""
+
+    def forward(self, x: Any) -> Any:
+        return x @ x.transpose(2, 3)
+
+
 CASES = {
     "mlp": (lambda: nn.Sequential(nn.Linear(4, 8), nn.GELU(), nn.Linear(8, 2)), "Nx4"),
     "image": (Pyramid, "Nx3xHxW"),
@@ -52,6 +59,7 @@ CASES = {
     "lstm": (lambda: nn.LSTM(4, 5, 2, batch_first=True), "NxSx4"),
     "speech": (lambda: nn.Sequential(nn.Conv1d(1, 4, 10, 5), nn.Conv1d(4, 4, 3, 2)), "Nx1xS"),
     "volume": (lambda: nn.Conv3d(1, 2, 3, padding=1), "Nx1xHxHxW"),
+    "products": (Rows, "Nx3xHxW"),
     "up": (lambda: nn.ConvTranspose2d(2, 3, 4, 2, 1), "Nx2xHxW"),
 }  # fmt: skip
 

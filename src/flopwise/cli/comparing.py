@@ -31,6 +31,8 @@ def reconcile(
     said = [*((claim, "") for claim in claims), *(_tool_claim(tool) for tool in tools)]
     if not said and not runs:
         raise FlopwiseError('give a number to explain: --claim "3.8 GFLOPs" or --tool thop=4.1G')
+    if fmt not in ("table", "json"):
+        raise FlopwiseError(f"reconcile writes table or json, not {fmt}")
     options = request(inputs, batch, dtype)
     profile = api.count(model, convention=convention, **options)
     said += [(api.run_tool(tool, model, profile), tool) for tool in runs]
@@ -47,6 +49,8 @@ def _tool_claim(text: str) -> tuple[str, str]:
 
     name, _, number = text.partition("=")
     plugins.load("conventions", name)
+    if not number:
+        raise FlopwiseError(f"'{text}' holds no number; write --tool {name}=4.13G")
     return number, name
 
 

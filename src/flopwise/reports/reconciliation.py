@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from flopwise.analyses.reconcile import Claim, Explanation, Verdict
+from flopwise.analyses.reconcile import Claim, Explanation, Reading, Verdict
 from flopwise.profile import Profile
 from flopwise.reports import exact, shape_text, short
 from flopwise.reports.json import plain
@@ -25,28 +25,66 @@ def _verdict(verdict: Verdict, profile: Profile) -> str:
             lines.append(f"{i}. {sentence(verdict.claim, found, profile)}")
     else:
         lines.append(
-            f"Nothing explains it: none of {verdict.tried} readings lands within half a unit of "
-            "its last digit without being as likely by chance."
+            f"Nothing explains it: of {verdict.tried:,} readings, none lands within half a unit of "
+            "its last digit that would not as easily do so by chance."
         )
-        lines += [f"   near, but too easily by chance ({f.chance:.0%}): {_words(f)}, "
-                  f"{short(round(f.reading.value))}" for f in verdict.near[:3]]  # fmt: skip
+        lines += [f"   near, but too easily by chance ({f.chance:.0%}): {words(f.reading)}: "
+                  f"{arithmetic(verdict.claim, f.reading)}" for f in verdict.near[:3]]  # fmt: skip
     return "\n".join(lines)
 
 
 def sentence(claim: Claim, found: Explanation, profile: Profile) -> str:
     """One explanation in words, with its arithmetic and the odds of a chance hit."""
-    off = "exactly" if found.error == 0 else f"{found.error:+.2%} off"
-    ours = profile.params if claim.unit == "params" else profile.total().mac
-    name = "parameters" if claim.unit == "params" else "multiply-accumulates"
-    counted = "" if round(found.reading.value) == ours else f"; we count {short(ours)} {name}"
+    off = "exactly" if found.error == 0 else f"{found.error:+.2%}"
     return (
-        f"{claim.text} is {_words(found)}: {exact(round(found.reading.value))} ({off}){counted}. "
+        f"{claim.text} is {words(found.reading)}: {arithmetic(claim, found.reading)} ({off})"
+        f"{_difference(claim, found, profile)}. "
         f"An unrelated number would fit as well in {found.chance:.1%} of cases."
     )
 
 
-def _words(found: Explanation) -> str:
-    return ", ".join((found.reading.counted, *found.reading.departures))
+def words(reading: Reading) -> str:
+    """What is counted, of which operators and at which size, and the departures."""
+    kinds = reading.variant.features.kinds
+    what = reading.counted
+    if "multiply-add" in what and kinds:
+        listed = " and ".join(filter(None, (", ".join(kinds[:-1]), kinds[-1])))
+        size = reading.variant.size.replace(" x ", "x")
+        what += f" of {listed}" + (f" at {size}" if size else "")
+    said = [d for d in reading.departures if not d.startswith("at an input of")]
+    return ", ".join((what, *said))
+
+
+def arithmetic(claim: Claim, reading: Reading) -> str:
+    """The sum in numbers, when it is more than one number."""
+    core = exact(reading.sum.core[0])
+    for part in reading.sum.core[1:]:
+        core += f" {'-' if part >= 0 else '+'} {exact(abs(part))}"
+    if reading.sum.times > 1:
+        core = f"({core})" if len(reading.sum.core) > 1 else core
+        core = f"{reading.sum.times} x {core}"
+    core += "".join(f" + {exact(part)}" for part in reading.sum.more)
+    if reading.sum.after and " " in core:
+        core = f"({core})"
+    core += "".join(f" {symbol}" for symbol, _ in reading.sum.after)
+    value = exact(round(reading.sum.value))
+    found = value if core == value else f"{core} = {value}"
+    power = f" = {reading.value / 10**claim.power:.4g} x {reading.unit}" if reading.unit else ""
+    return found + power
+
+
+def _difference(claim: Claim, found: Explanation, profile: Profile) -> str:
+    """What we count of the model as it is, where that is another number."""
+    ours, name = profile.total().mac, "multiply-adds"
+    if claim.unit not in ("macs", "flops", ""):
+        ours, name = profile.params, "parameters"
+    if claim.unit == "activations":
+        ours, name = profile.activations, "output elements"
+    if ours in found.reading.sum.core:
+        return ""
+    if instead := found.reading.variant.instead:
+        return f"; you counted {instead.replace(' x ', 'x')} ({short(ours)})"
+    return f"; you counted {short(ours)} {name}"
 
 
 def _ours(profile: Profile) -> str:
@@ -75,10 +113,11 @@ def _record(verdict: Verdict, profile: Profile) -> dict[str, Any]:
             "flops": plain(total.flops),
             "ops": plain(total.ops),
             "params": plain(profile.params),
+            "active_params": plain(profile.parameters.active),
             "activations": plain(profile.activations),
+            "weight_bytes": plain(profile.weight_bytes),
         },
         "explained": verdict.explained,
-        "tried": verdict.tried,
         "explanations": [_explanation(claim, e, profile) for e in verdict.explanations],
     }
 
@@ -88,7 +127,6 @@ def _explanation(claim: Claim, found: Explanation, profile: Profile) -> dict[str
         "reading": [found.reading.counted, *found.reading.departures],
         "value": round(found.reading.value),
         "error": found.error,
-        "chance": found.chance,
         "sentence": sentence(claim, found, profile),
     }
 

@@ -20,6 +20,12 @@ UNITS = {
     "muladds": "macs", "fma": "macs", "fmas": "macs",
     "params": "params", "param": "params", "parameters": "params", "weights": "params",
     "activations": "activations", "acts": "activations", "neurons": "activations",
+    "bytes": "bytes", "byte": "bytes",
+}  # fmt: skip
+_BYTES = re.compile(r"\d\s*([kmgt])(i?)b\b", re.I)
+_KINDS = {
+    "active": "active_params", "activated": "active_params",
+    "nonembedding": "non_embedding_params",
 }  # fmt: skip
 _TENS = r"(?:(?:[x×·*]\s*)?10\s*\^?\s*(?P<power>\d+)|[eE]\+?(?P<exp>\d+))?"
 _NUMBER = r"(?P<number>\d[\d,_]*\.?\d*)\s*" + _TENS
@@ -29,7 +35,8 @@ _SIZE = re.compile(r"(?:@|\bat\b|\bon\b)\s*(\d{2,4})(?:\s*[x×]\s*(\d{2,4}))?", 
 @dataclass(frozen=True)
 class Claim:
     """A published value in whole units, the unit as stated ("" when not), and half a unit of
-    its last digit. `binary` is the value where its prefix means a power of 1024."""
+    its last digit. `power` is that of its prefix (9 in `3.8 GFLOPs`), 0 where it cannot mean
+    a power of 1024 as well."""
 
     text: str
     value: Decimal
@@ -56,23 +63,39 @@ def parse_claim(text: str) -> Claim:
     match = re.search(_NUMBER, rest)
     if match is None:
         raise FlopwiseError(f"'{text}' holds no number; write a claim as \"3.8 GFLOPs\"")
-    words = re.findall(
-        r"[a-z]+", f"{rest[: match.start()]} {rest[match.end() :]}".lower().replace("-", "")
-    )
-    power, unit = _words(words)
+    if re.search(r"(?<!\S)[-−]\s*$", rest[: match.start()]):
+        raise FlopwiseError(f"'{text}' is not a count")
+    if re.search(r"(?<![\w.])\d", rest[match.end() :]):
+        raise FlopwiseError(f"'{text}' holds two numbers; give each a --claim of its own")
+    scale, power, unit = _scale(rest, match)
     digits = match["number"].replace(",", "").replace("_", "").rstrip(".")
     tens = int(match["power"] or match["exp"] or 0)
     try:
         number = Decimal(digits)
     except InvalidOperation:
         raise FlopwiseError(f"'{text}' holds no number") from None
-    places = len(digits.partition(".")[2])
-    scale = Decimal(10) ** (power + tens)
     if number <= 0 or power + tens > 30:
         raise FlopwiseError(f"'{text}' is not a count")
+    scale *= Decimal(10) ** tens
+    half = scale * Decimal(10) ** -len(digits.partition(".")[2]) / 2
     shape = (int(size[1]), int(size[2] or size[1])) if size else None
-    half = scale * Decimal(10) ** -places / 2
     return Claim(text, number * scale, unit, half, power, shape)
+
+
+def _scale(text: str, match: re.Match[str]) -> tuple[Decimal, int, str]:
+    """What the prefix multiplies with, its power of ten, and the unit."""
+    around = f"{text[: match.start()]} {text[match.end() :]}"
+    power, unit = _words(re.findall(r"[a-z]+", around.lower().replace("-", "")))
+    stored = _BYTES.search(text) if unit in ("", "params") else None
+    if stored is not None:
+        power = PREFIXES[stored[1].lower()]
+        if stored[2]:
+            return Decimal(1024 ** (power // 3)), 0, "bytes"
+        return Decimal(10) ** power, power, "bytes"
+    if unit == "params":
+        joined = around.lower().replace("-", "")
+        unit = next((kind for word, kind in _KINDS.items() if word in joined), unit)
+    return Decimal(10) ** power, power, unit
 
 
 def _words(words: list[str]) -> tuple[int, str]:

@@ -87,8 +87,13 @@ def _union(intervals: list[tuple[float, float]], value: float) -> list[tuple[flo
 
 
 def _distinct(found: list[Explanation]) -> list[Explanation]:
-    """The plainest of the readings that come to the same number."""
+    """The plainest of the readings that come to the same number, and none that departs in
+    everything a plainer one does and in more."""
     kept: dict[float, Explanation] = {}
     for explanation in found:
-        kept.setdefault(round(explanation.reading.value), explanation)
+        more = set(explanation.reading.departures)
+        plainer = (e.reading for e in kept.values())
+        if not any(p.counted == explanation.reading.counted and more > set(p.departures)
+                   for p in plainer):  # fmt: skip
+            kept.setdefault(round(explanation.reading.value), explanation)
     return list(kept.values())

@@ -24,13 +24,17 @@ Rebuild = Callable[[Dim, Dim], Graph]
 
 def variants(base: Profile, claim: Claim, rebuild: Rebuild | None) -> Iterator[Variant]:
     """The network itself, then altered ones; an alteration that does not fit is left out."""
-    batch = _batch(base.graph)
-    yield Variant((), 0.0, features(base), batch)
-    for words, cost, change in ALTERATIONS if claim.unit != "params" else ():
+    batch, size = _batch(base.graph), _side(base.graph)
+    own = f"{size[0]} x {size[1]}" if size else ""
+    elsewhere = claim.size is not None and claim.size != size
+    yield Variant((), 2.5 if elsewhere else 0.0, features(base), batch, own)
+    if claim.unit not in ("macs", "flops", "", "activations"):
+        return
+    for words, instead, cost, change in ALTERATIONS:
         nodes = change(base.graph)
         if nodes != base.graph.nodes and (altered := _counted(base, nodes)) is not None:
-            yield Variant((words,), cost, features(altered), batch)
-    if rebuild is not None and _side(base.graph) is not None:
+            yield Variant((words,), cost, features(altered), batch, own, instead)
+    if rebuild is not None and size is not None:
         yield from _resized(base, claim, rebuild, batch)
 
 
@@ -69,10 +73,15 @@ def _resized(base: Profile, claim: Claim, rebuild: Rebuild, batch: int) -> Itera
     for height, width in dict.fromkeys([*filter(None, [claim.size]), *((s, s) for s in SIDES)]):
         if (height, width) == own or (claim.size and (height, width) != claim.size):
             continue
-        at = found.at(height=height, width=width)
+        try:
+            at = found.at(height=height, width=width)
+        except ZeroDivisionError:  # a size that the network cannot take
+            continue
         if isinstance(at.macs, int) and at.params == base.params:
             cost = 0.0 if claim.size else 2.5
-            yield Variant((f"at an input of {height} x {width}",), cost, at, batch)
+            size = f"{height} x {width}"
+            instead = f"{own[0]} x {own[1]}" if own else ""
+            yield Variant((f"at an input of {size}",), cost, at, batch, size, instead)
 
 
 def _strides(graph: Graph, early: bool) -> tuple[Node, ...]:
@@ -96,7 +105,7 @@ def _next_convolution(graph: Graph) -> dict[str, str]:
     source: dict[str, str] = {}
     found: dict[str, str] = {}
     for node in graph.nodes:
-        data = node.inputs[0]
+        data = node.inputs[0] if node.inputs else None
         origin = source.get(data.name, "") if data is not None else ""
         if node.op == "conv":
             found.setdefault(origin, node.name)
@@ -129,9 +138,9 @@ def _rounding(graph: Graph, ceil: bool) -> tuple[Node, ...]:
     return tuple(map(change, graph.nodes))
 
 
-ALTERATIONS: tuple[tuple[str, float, Callable[[Graph], tuple[Node, ...]]], ...] = (
-    ("stride on the 1x1 convolution (ResNet v1)", 0.25, lambda g: _strides(g, early=True)),
-    ("stride on the 3x3 convolution (ResNet v1.5)", 0.25, lambda g: _strides(g, early=False)),
-    ("pooling windows rounded down", 2.0, lambda g: _rounding(g, ceil=False)),
-    ("pooling windows rounded up", 2.0, lambda g: _rounding(g, ceil=True)),
+ALTERATIONS: tuple[tuple[str, str, float, Callable[[Graph], tuple[Node, ...]]], ...] = (
+    ("stride on the 1x1 convolution (ResNet v1)", "v1.5", 0.25, lambda g: _strides(g, early=True)),
+    ("stride on the 3x3 convolution (ResNet v1.5)", "v1", 0.25, lambda g: _strides(g, early=False)),
+    ("pooling windows rounded down", "windows rounded up", 2.0, lambda g: _rounding(g, ceil=False)),
+    ("pooling windows rounded up", "windows rounded down", 2.0, lambda g: _rounding(g, ceil=True)),
 )

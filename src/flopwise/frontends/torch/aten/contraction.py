@@ -78,8 +78,12 @@ def matmul(operands: list[Tensor], outputs: list[Tensor]) -> Iterator[Step]:
     factors = []
     for operand in operands[:2]:
         batch = outputs[0].shape[:-2] if operand.dim() > 2 else operand.shape[:-2]
-        spread = operand.expand((*batch, *operand.shape[-2:])) if len(batch) > 1 else operand
-        if len(batch) < 2 or fits(spread, (-1, *operand.shape[-2:])):
+        free = not all(type(size) is int for size in (*batch, *operand.shape))
+        if len(batch) < 2 or free:  # free sizes: taken to lie as they are
+            factors.append(operand)
+            continue
+        spread = operand.expand((*batch, *operand.shape[-2:]))
+        if fits(spread, (-1, *operand.shape[-2:])):
             factors.append(operand)
             continue
         factors.append(torch.empty(spread.shape, dtype=operand.dtype, device="meta"))

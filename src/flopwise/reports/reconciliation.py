@@ -29,7 +29,7 @@ def _verdict(verdict: Verdict, profile: Profile) -> str:
             "its last digit that would not as easily do so by chance."
         )
         lines += [f"   near, but too easily by chance ({f.chance:.0%}): {words(f.reading)}: "
-                  f"{arithmetic(verdict.claim, f.reading)}" for f in verdict.near[:3]]  # fmt: skip
+                  f"{arithmetic(f.reading)}" for f in verdict.near[:3]]  # fmt: skip
     return "\n".join(lines)
 
 
@@ -37,7 +37,7 @@ def sentence(claim: Claim, found: Explanation, profile: Profile) -> str:
     """One explanation in words, with its arithmetic and the odds of a chance hit."""
     off = "exactly" if found.error == 0 else f"{found.error:+.2%}"
     return (
-        f"{claim.text} is {words(found.reading)}: {arithmetic(claim, found.reading)} ({off})"
+        f"{claim.text} is {words(found.reading)}: {arithmetic(found.reading)} ({off})"
         f"{_difference(claim, found, profile)}. "
         f"An unrelated number would fit as well in {found.chance:.1%} of cases."
     )
@@ -55,7 +55,7 @@ def words(reading: Reading) -> str:
     return ", ".join((what, *said))
 
 
-def arithmetic(claim: Claim, reading: Reading) -> str:
+def arithmetic(reading: Reading) -> str:
     """The sum in numbers, when it is more than one number."""
     core = exact(reading.sum.core[0])
     for part in reading.sum.core[1:]:
@@ -69,8 +69,7 @@ def arithmetic(claim: Claim, reading: Reading) -> str:
     core += "".join(f" {symbol}" for symbol, _ in reading.sum.after)
     value = exact(round(reading.sum.value))
     found = value if core == value else f"{core} = {value}"
-    power = f" = {reading.value / 10**claim.power:.4g} x {reading.unit}" if reading.unit else ""
-    return found + power
+    return f"{found} = {reading.scaled:.4g} x {reading.unit}" if reading.unit else found
 
 
 def _difference(claim: Claim, found: Explanation, profile: Profile) -> str:

@@ -109,7 +109,8 @@ class Option:
 class Reading:
     """A value, comparable to the claim's, and the departures that lead to it.
 
-    `unit` is what the claim's prefix means where that is no power of ten: "2^30".
+    `unit` is what the claim's prefix means where that is no power of ten: "2^30", and
+    `scaled` the value in it.
     """
 
     counted: str
@@ -119,6 +120,7 @@ class Reading:
     sum: Sum
     variant: Variant
     unit: str = ""
+    scaled: float = 0.0
     cut: bool = False
 
 
@@ -136,7 +138,8 @@ def readings(variants: list[Variant], claim: Claim, tool: str = "") -> Iterator[
             total = option.sum.then(batch[2], batch[3]) if batch[0] else option.sum
             said = (*variant.departures, *option.departures, *filter(None, (batch[0], prefix[0])))
             value = total.value * prefix[3]
-            plain = Reading(option.counted, said, cost, value, total, variant, prefix[2])
+            scaled = value / 10**claim.power
+            plain = Reading(option.counted, said, cost, value, total, variant, prefix[2], scaled)
             yield plain
             if cost + CUT <= DEAREST:
                 cut = (*said, "cut to its digits, not rounded")

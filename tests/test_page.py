@@ -15,6 +15,7 @@ from flopwise.reports.page import FORMS, Grid, Page, render
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 ALEXNET = str(EXAMPLES / "alexnet.prototxt")
+LLAMA = str(EXAMPLES / "llama_3_8b.json")
 
 PAGE = Page(
     "a < b & c",
@@ -77,6 +78,20 @@ COMMANDS = {
     "check": [ALEXNET, "--max", "macs=5G"],
     "sweep": [ALEXNET, "--vary", "batch=1:4"],
     "memory": [ALEXNET],
+    "reconcile": [ALEXNET, "--claim", "724M MACs"],
+    "compare --why": [ALEXNET, str(EXAMPLES / "vgg16.prototxt"), "--device", "v100"],
+    "train": [ALEXNET, "--samples", "1000", "--device", "v100", "--explain"],
+    "train --plan": [
+        LLAMA,
+        "--device",
+        "h100",
+        "--count",
+        "8",
+        "--seq",
+        "512",
+        "--global-batch",
+        "8",
+    ],
     "memory --train": [ALEXNET, "--explain"],
 }
 

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from flopwise.cli import emit, fail_if_unknown, model_options, request, show, terminal
+from flopwise.cli import fail_if_unknown, model_options, request, show
 from flopwise.errors import FlopwiseError
+
+if TYPE_CHECKING:
+    from flopwise.reports.page import Page
 
 
 @click.command()
@@ -26,18 +29,16 @@ def reconcile(
 ) -> None:  # fmt: skip
     """Why a published number and ours differ; exit 1 when nothing explains it."""
     from flopwise import api
-    from flopwise.reports.reconciliation import render, to_json
+    from flopwise.reports.reconciliation import page
 
     said = [*((claim, "") for claim in claims), *(_tool_claim(tool) for tool in tools)]
     if not said and not runs:
         raise FlopwiseError('give a number to explain: --claim "3.8 GFLOPs" or --tool thop=4.1G')
-    if fmt not in ("table", "json"):
-        raise FlopwiseError(f"reconcile writes table or json, not {fmt}")
     options = request(inputs, batch, dtype)
     profile = api.count(model, convention=convention, **options)
     said += [(api.run_tool(tool, model, profile), tool) for tool in runs]
     verdicts = [api.reconcile(model, text, tool=t, profile=profile, **options) for text, t in said]
-    emit(to_json(verdicts, profile) if fmt == "json" else render(verdicts, profile), output)
+    show(page(verdicts, profile), fmt, output)
     fail_if_unknown(profile, strict)
     if not all(v.explained for v in verdicts):
         sys.exit(1)
@@ -78,7 +79,7 @@ def compare(
     names = [Path(m).name for m in models]
     names = names if len(set(names)) == len(names) else list(models)
     if why or device:
-        emit(_why(models, names, device, runtime, fmt, options), output)
+        show(_why(models, names, device, runtime, options), fmt, output)
         return
     profiles = [api.count(m, convention=convention, **options) for m in models]
     sparse = [api.effective_macs(m, profile=p) for m, p in zip(models, profiles) if effective]
@@ -88,20 +89,17 @@ def compare(
 
 
 def _why(
-    models: tuple[str, ...], names: list[str], device: str | None, runtime: str | None, fmt: str,
+    models: tuple[str, ...], names: list[str], device: str | None, runtime: str | None,
     options: dict[str, Any],
-) -> str:  # fmt: skip
+) -> Page:  # fmt: skip
     from flopwise import api
     from flopwise.analyses.why import why
-    from flopwise.reports.why import render, to_json
+    from flopwise.reports.why import page
 
     if device is None:
         raise FlopwiseError("--why needs a device: --device v100")
     found = [api.predict(m, device, runtime, **options) for m in models]
-    parts = why(*found)
-    return (
-        to_json(parts, found, names) if fmt == "json" else render(parts, found, names, terminal())
-    )
+    return page(why(*found), found, names)
 
 
 @click.command()

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from flopwise.cli import emit, model_options, request
+from flopwise.cli import model_options, request, show
 from flopwise.errors import FlopwiseError
+
+if TYPE_CHECKING:
+    from flopwise.reports.page import Page
 
 
 def share(context: Any, option: Any, value: str | None) -> float | None:
@@ -88,17 +91,16 @@ PLANNED = ("device", "count", "seq", "global_batch", "gradients", "optimizer", "
            "node")  # fmt: skip
 
 
-def _planned(model: str | None, given: dict[str, Any], fmt: str, dtype: str) -> str:
-    """The best splits, as a table with reasons or as JSON."""
+def _planned(model: str | None, given: dict[str, Any], dtype: str) -> Page:
+    """The best splits, with reasons."""
     from flopwise import api
-    from flopwise.reports.parallel import plan_to_json, render_plan
+    from flopwise.reports.parallel import page
 
     if model is None or "device" not in given:
         raise FlopwiseError("--plan needs a config.json and a --device")
     asked = {name: given[name] for name in PLANNED if name in given}
     asked |= {"dtype": dtype} if dtype else {}
-    found = api.plan(model, asked.pop("device"), asked.pop("count", None), **asked)
-    return plan_to_json(found) if fmt == "json" else render_plan(found)
+    return page(api.plan(model, asked.pop("device"), asked.pop("count", None), **asked))
 
 
 @click.command()
@@ -113,15 +115,15 @@ def train(
 ) -> None:  # fmt: skip
     """Operations, time, energy and cost of a training run; of MODEL, or of --operations."""
     from flopwise import api
-    from flopwise.reports.training import render, to_json
+    from flopwise.reports.training import page
 
     options = {**request(inputs, batch, dtype), "convention": convention, "frozen": freeze}
     given = {name: value for name, value in given.items() if value is not None}
     if given.pop("plan"):
-        emit(_planned(model, given, fmt, dtype), output)
+        show(_planned(model, given, dtype), fmt, output)
         return
     found = api.train(model, **given, **options)
-    emit(to_json(found) if fmt == "json" else render(found, explain), output)
+    show(page(found, explain), fmt, output)
     if strict and found.unknown:
         listed = ", ".join(f"{n} x {origin}" for origin, n in found.unknown.items())
         click.echo(f"flopwise: not counted: {listed}", err=True)

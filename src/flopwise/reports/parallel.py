@@ -1,8 +1,7 @@
-"""A training step on many devices as text, or as a dict with stable keys."""
+"""A training step on many devices."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator
 from typing import Any
 
@@ -10,7 +9,7 @@ from flopwise.analyses.parallel.layout import Layout
 from flopwise.analyses.parallel.plan import Plan
 from flopwise.reports import memory, percent
 from flopwise.reports.latency import duration
-from flopwise.reports.table import grid
+from flopwise.reports.page import Block, Grid, Page
 
 
 def lines(found: Layout) -> Iterator[str]:
@@ -37,7 +36,7 @@ def lines(found: Layout) -> Iterator[str]:
     )
 
 
-def table(found: Iterable[Layout]) -> str:
+def table(found: Iterable[Layout]) -> Grid:
     """Several splits, best first."""
     head = ["split", "micro-batches", "recompute", "step", "MFU", "bubble", "waits", "memory"]
     rows = [
@@ -48,28 +47,29 @@ def table(found: Iterable[Layout]) -> str:
         ]
         for one in found
     ]  # fmt: skip
-    return grid(head, rows, 3)
+    return Grid(head, rows, 3)
 
 
-def render_plan(found: Plan) -> str:
+def page(found: Plan) -> Page:
     """The best splits and why each is where it is; where none fits, what comes nearest."""
     head = f"{found.tried:,} splits divide the model, {found.fitting:,} fit"
-    if not found.best:
-        return "\n".join([f"{head}; the least memory is that of:", *lines(found.smallest)])
-    text = [f"{head}; the best:", table(found.best)]
-    for one, reasons in zip(found.best, found.reasons):
-        text.append(f"  {one.split}: {'; '.join(reasons)}")
-    return "\n".join(text)
+    told = record(found)
+    blocks: list[Block] = ["\n".join([f"{head}; the least memory is that of:",
+                                      *lines(found.smallest)])]  # fmt: skip
+    if found.best:
+        why = [f"{s.split}: {'; '.join(r)}" for s, r in zip(found.best, found.reasons)]
+        blocks = [f"{head}; the best:", table(found.best), "\n".join(why)]
+    return Page("Splits", blocks, told, told["best"])
 
 
-def plan_to_json(found: Plan) -> str:
+def record(found: Plan) -> dict[str, Any]:
+    """The plan with its stable keys."""
     best = [
         {**to_dict(one), "reasons": list(reasons)}
         for one, reasons in zip(found.best, found.reasons)
     ]
-    told = {"schema": "flopwise/plan/1", "tried": found.tried, "fitting": found.fitting,
+    return {"schema": "flopwise/plan/1", "tried": found.tried, "fitting": found.fitting,
             "best": best, "smallest": to_dict(found.smallest)}  # fmt: skip
-    return json.dumps(told, indent=1, ensure_ascii=False)
 
 
 def to_dict(found: Layout) -> dict[str, Any]:

@@ -1,21 +1,30 @@
-"""A verdict on a claim as sentences with their arithmetic, or as JSON."""
+"""A verdict on a claim: sentences with their arithmetic."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flopwise.analyses.reconcile import Claim, Explanation, Reading, Verdict
 from flopwise.profile import Profile
 from flopwise.reports import exact, shape_text, short
 from flopwise.reports.json import plain
+from flopwise.reports.page import Page
 
 SHOWN = 5
 
 
-def render(verdicts: list[Verdict], profile: Profile) -> str:
-    """What each claim is, or plainly that nothing explains it."""
-    return "\n\n".join(_verdict(v, profile) for v in verdicts)
+def page(verdicts: list[Verdict], profile: Profile) -> Page:
+    """What each claim is, or plainly that nothing explains it. The record is that of one verdict,
+    or a list where several claims were given."""
+    found = [_record(v, profile) for v in verdicts]
+    rows = [
+        {"claim": verdict.claim.text, "explained": verdict.explained, **explanation}
+        for verdict, told in zip(verdicts, found) for explanation in told["explanations"] or [{}]
+    ]  # fmt: skip
+    blocks = [_verdict(v, profile) for v in verdicts]
+    return Page(
+        f"Claims of {profile.graph.name}", blocks, found if len(found) > 1 else found[0], rows
+    )
 
 
 def _verdict(verdict: Verdict, profile: Profile) -> str:
@@ -91,12 +100,6 @@ def _ours(profile: Profile) -> str:
     inputs = ", ".join(shape_text(t.shape) for t in profile.graph.inputs)
     counted = f"{exact(total.mac)} MACs, {exact(total.flops)} FLOPs"
     return f"{counted}, {exact(profile.params)} params at {inputs}"
-
-
-def to_json(verdicts: list[Verdict], profile: Profile) -> str:
-    """The verdict with its stable keys; a list of them where several claims were given."""
-    found = [_record(v, profile) for v in verdicts]
-    return json.dumps(found if len(found) > 1 else found[0], indent=1, ensure_ascii=False)
 
 
 def _record(verdict: Verdict, profile: Profile) -> dict[str, Any]:

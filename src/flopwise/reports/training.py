@@ -1,20 +1,25 @@
-"""A training run as text, or as JSON with stable keys."""
+"""A training run."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator
 from typing import Any
 
 from flopwise.analyses.training.run import Formula, Reading, Run
 from flopwise.reports import exact, parallel, short
 from flopwise.reports.json import plain
+from flopwise.reports.page import Page
 
 NAMES = {"macs": "MACs", "flops": "FLOPs", "ops": "operations", "operations": "operations"}
 
 
-def render(run: Run, explain: bool = False) -> str:
+def page(run: Run, explain: bool = False) -> Page:
     """The run as people read it; with `explain` each formula in letters and in numbers."""
+    formulas = ["\n".join(_formulas(run.formulas))] if explain else []
+    return Page(f"Training {run.name}", ["\n".join(_lines(run)), *formulas], to_dict(run))
+
+
+def _lines(run: Run) -> list[str]:
     lines = [_title(run), *_table(run), *_machine(run), *_readings(run)]
     if run.layout is not None:
         lines += [*parallel.lines(run.layout)]
@@ -22,9 +27,7 @@ def render(run: Run, explain: bool = False) -> str:
     if run.coverage < 1:
         listed = ", ".join(f"{n} x {origin}" for origin, n in run.unknown.items())
         lines.append(f"  coverage {run.coverage:.1%}; not counted: {listed}")
-    if explain:
-        lines += ["", *_formulas(run.formulas)]
-    return "\n".join(lines)
+    return lines
 
 
 def _title(run: Run) -> str:
@@ -160,7 +163,3 @@ def _reading(reading: Reading) -> dict[str, Any]:
         "name": reading.name, "operations": reading.operations, "seconds": reading.seconds,
         "times": reading.times, "why": reading.why,
     }  # fmt: skip
-
-
-def to_json(run: Run) -> str:
-    return json.dumps(to_dict(run), indent=1, ensure_ascii=False)

@@ -1,28 +1,27 @@
-"""Why networks of like FLOPs take unlike times, as text or JSON."""
+"""Why networks of like FLOPs take unlike times."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
+from typing import Any
 
 from flopwise.analyses.roofline import Prediction
 from flopwise.analyses.why import Part
 from flopwise.reports import percent, short
 from flopwise.reports.latency import duration
-from flopwise.reports.table import grid
+from flopwise.reports.page import Grid, Page
 
 
-def render(
-    parts: Sequence[Part], predictions: Sequence[Prediction], names: Sequence[str],
-    width: int | None = None,
-) -> str:  # fmt: skip
+def page(parts: Sequence[Part], predictions: Sequence[Prediction], names: Sequence[str]) -> Page:
     """A row for each reason: its amount and its time in each network."""
     rows = [[part.name, *_cells(part)] for part in parts if part.adds]
     rows.append(["latency", *(duration(p.latency_s) for p in predictions)])
     rows += [[part.name, *_cells(part)] for part in parts if not part.adds]
     first = predictions[0]
     last = f"on {first.device.name}, {first.runtime}; efficiencies: {first.source}"
-    return f"{grid(['where the time goes', *names], rows, 1, width)}\n\n{last}"
+    told = record(parts, predictions, names)
+    blocks = [Grid(["where the time goes", *names], rows), last]
+    return Page(" and ".join(names), blocks, told, told["why"])
 
 
 def _cells(part: Part) -> list[str]:
@@ -35,9 +34,11 @@ def _cells(part: Part) -> list[str]:
     return cells
 
 
-def to_json(parts: Sequence[Part], predictions: Sequence[Prediction], names: Sequence[str]) -> str:
+def record(
+    parts: Sequence[Part], predictions: Sequence[Prediction], names: Sequence[str]
+) -> dict[str, Any]:
     """Latencies by network, and the reasons."""
-    record = {
+    return {
         "device": predictions[0].device.slug,
         "runtime": predictions[0].runtime,
         "models": [{"name": n, "latency_s": p.latency_s} for n, p in zip(names, predictions)],
@@ -46,4 +47,3 @@ def to_json(parts: Sequence[Part], predictions: Sequence[Prediction], names: Seq
              "seconds": list(p.seconds), "adds": p.adds} for p in parts
         ],
     }  # fmt: skip
-    return json.dumps(record, indent=1, ensure_ascii=False)

@@ -295,7 +295,7 @@ def test_what_a_tool_said() -> None:
         (["--tool", "nothop=4G"], "no convention 'nothop'; did you mean thop"),
         (["--tool", "thop"], "write --tool thop=4.13G"),
         (["--tool", "thop=much"], "holds no number"),
-        (["--claim", "15.5G", "--format", "csv"], "table or json, not csv"),
+        (["--claim", "15.5G", "--format", "cvs"], "no format 'cvs'; did you mean csv"),
         (["--tool-run", "thop"], "tools run on package.module:callable, not on files"),
     ],
 )

@@ -9,7 +9,7 @@ from flopwise.analyses.roofline import Prediction
 from flopwise.analyses.why import Part
 from flopwise.reports import percent, short
 from flopwise.reports.latency import duration
-from flopwise.reports.page import Grid, Page
+from flopwise.reports.page import Block, Grid, Page
 
 
 def page(parts: Sequence[Part], predictions: Sequence[Prediction], names: Sequence[str]) -> Page:
@@ -20,7 +20,7 @@ def page(parts: Sequence[Part], predictions: Sequence[Prediction], names: Sequen
     first = predictions[0]
     last = f"on {first.device.name}, {first.runtime}; efficiencies: {first.source}"
     told = record(parts, predictions, names)
-    blocks = [Grid(["where the time goes", *names], rows), last]
+    blocks: list[Block] = [Grid(["where the time goes", *names], rows), last]
     return Page(" and ".join(names), blocks, told, told["why"])
 
 

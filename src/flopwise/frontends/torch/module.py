@@ -19,6 +19,7 @@ from flopwise.frontends.torch.arguments import Arguments, arguments
 from flopwise.frontends.torch.lower import lower
 from flopwise.frontends.torch.reading import Reader
 from flopwise.frontends.torch.ruled import ruled
+from flopwise.frontends.torch.sharded import whole
 from flopwise.frontends.torch.trace import Recorder, Scope
 from flopwise.frontends.torch.untouched import untouched
 from flopwise.frontends.torch.values import Values
@@ -111,7 +112,7 @@ class Ways:
 
 
 def bare(module: torch.nn.Module) -> torch.nn.Module:
-    """The module inside the wrappers of torch.compile and of data parallelism."""
+    """The module inside the wrappers of torch.compile and of data parallelism, sharded or not."""
     parallel = torch.nn.parallel
     while True:
         if hasattr(module, "_orig_mod"):
@@ -119,7 +120,7 @@ def bare(module: torch.nn.Module) -> torch.nn.Module:
         elif isinstance(module, (parallel.DataParallel, parallel.DistributedDataParallel)):
             module = module.module
         else:
-            return module
+            return whole(module)
 
 
 def scopes(module: torch.nn.Module) -> dict[int, Scope]:

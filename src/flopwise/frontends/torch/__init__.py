@@ -12,7 +12,9 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
-from flopwise.frontends import Request
+from flopwise.errors import UnreadableModel
+from flopwise.frontends import HEAD, Request
+from flopwise.frontends.torch import archive
 from flopwise.graph import Graph
 
 SUFFIXES: tuple[str, ...] = ()
@@ -21,8 +23,10 @@ _CALLABLE = re.compile(r"[A-Za-z_][\w.]*:[A-Za-z_][\w.]*(\?.*)?$", re.DOTALL)
 
 
 def accepts(source: Any, head: bytes) -> bool:
-    """A torch.nn.Module, or the name of something importable that gives one."""
+    """A torch.nn.Module, the name of something importable that gives one, or a file of torch's."""
     if isinstance(source, (str, Path)):
+        if head:
+            return bool(archive.kind(Path(source), head))
         return bool(_CALLABLE.match(str(source))) and not Path(source).exists()
     torch = sys.modules.get("torch")
     return torch is not None and isinstance(source, torch.nn.Module)
@@ -31,6 +35,8 @@ def accepts(source: Any, head: bytes) -> bool:
 def load(source: Any, request: Request) -> Graph:
     """Trace the forward of a module. Raises UnknownSize where an input is missing, and
     UnreadableModel where the forward itself fails."""
+    if isinstance(source, Path) and source.is_file():
+        return _of_file(source, request)
     from flopwise.frontends.torch.module import graph
     from flopwise.frontends.torch.source import build
 
@@ -38,6 +44,16 @@ def load(source: Any, request: Request) -> Graph:
         module, values = build(source)
         return graph(module, request, values)
     return graph(source, request)
+
+
+def _of_file(path: Path, request: Request) -> Graph:
+    with path.open("rb") as file:
+        written = archive.kind(path, file.read(HEAD))
+    if written in archive.INSTEAD:
+        raise UnreadableModel(f"{path}: {archive.INSTEAD[written]}")
+    from flopwise.frontends.torch.exported import graph_of
+
+    return graph_of(path, request)
 
 
 def densities(source: Any) -> dict[str, Fraction]:

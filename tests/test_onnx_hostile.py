@@ -12,6 +12,7 @@ import pytest
 from flopwise import api, ops, plugins
 from flopwise.errors import FlopwiseError, UnreadableModel
 from support.onnx_bytes import (
+    INT64,
     field,
     function,
     integer,
@@ -140,6 +141,19 @@ CASES = {
     "no group at all": (
         one("Conv", integer("group", 0), operands="x w", rest=weight("w", (4, 3, 3, 3))), "Conv",
     ),
+    "a window of nothing": (one("MaxPool", integers("kernel_shape", 0, 0)), "a window of 0x0"),
+    "more than there are": (
+        one("TopK", operands="x k", rest=sizes("k", 9)), "the 9 largest of 8",
+    ),
+    "a size with 16,385 terms, of a product of sums": (
+        model(
+            node("Concat", "a b", "ab", integer("axis", 0)) + node("Shape", "ab", "s0")
+            + b"".join(node("Mul", f"s{i} s{i}", f"s{i + 1}") for i in range(14))
+            + node("Reshape", "x s14", "y")
+            + value(11, "a", ("p", "q")) + value(11, "b", ("r", "q")) + X + value(12, "y", ())
+        ),
+        "a polynomial of more than 100,000 terms",
+    ),
     "no graph": (field(1, 8) + field(2, "nothing"), "holds no graph"),
     "a function that calls itself": (
         model(
@@ -183,6 +197,29 @@ def test_functions_that_double_at_each_call(tmp_path: Path) -> None:
     with pytest.raises(UnreadableModel, match="nodes once functions are inlined"):
         api.count(path)
     assert time.process_time() - start < 10
+
+
+def growing(inside: bytes, depth: int) -> bytes:
+    """A loop of a hundred iterations, each of which adds to what it carries."""
+    outer = "xi" if depth else "x"
+    ends = value(11, "i", (), INT64) + value(11, "ci", (), 9) + value(11, "xi", ("a", 3, 8, 8))
+    ends += value(12, "co", (), 9) + value(12, "xo", ("b", 3, 8, 8))
+    body = subgraph("body", node("Identity", "ci", "co") + inside + ends)
+    return node("Loop", f"m c {outer}", "xo" if depth else "y", body)
+
+
+@pytest.mark.parametrize("depth", [4, 30])
+def test_loops_that_grow_in_loops_that_grow(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, depth: int
+) -> None:
+    """Unrolled they would be a hundred to the power of `depth`."""
+    monkeypatch.setattr("flopwise.passes.infer.LARGEST", 2_000)
+    graph = node("Concat", "xi x", "xo", integer("axis", 0))
+    for level in reversed(range(depth)):
+        graph = growing(graph, level)
+    constants = weight("m", (), (100).to_bytes(8, "little"), INT64) + weight("c", (), b"\x01", 9)
+    line = refused(tmp_path, model(graph + constants + X + value(12, "y", ())))
+    assert "more than 2,000 steps" in line
 
 
 def test_subgraphs_ten_thousand_deep(tmp_path: Path) -> None:

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
-from functools import reduce
 from keyword import iskeyword
 from math import gcd, lcm
+from math import prod as product
 from numbers import Rational
-from operator import mul
 from typing import Any, TypeAlias
 from unicodedata import normalize
+
+from flopwise.errors import FlopwiseError
 
 
 class Function(str):
@@ -57,8 +58,7 @@ class Expr:
         return isinstance(other, Expr) and self.terms == other.terms
 
     def __add__(self, other: Any) -> Any:
-        terms = _terms(other)
-        if terms is None:
+        if (terms := _terms(other)) is None:
             return NotImplemented
         total = dict(self.terms)
         for monomial, coefficient in terms.items():
@@ -68,9 +68,10 @@ class Expr:
     def __mul__(self, other: Any) -> Any:
         if type(other) is int:
             return self if other == 1 else _build({m: c * other for m, c in self.terms.items()})
-        terms = _terms(other)
-        if terms is None:
+        if (terms := _terms(other)) is None:
             return NotImplemented
+        if len(self.terms) * len(terms) > 100_000:
+            raise FlopwiseError("sizes multiply to a polynomial of more than 100,000 terms")
         total: dict[Monomial, int | Fraction] = {}
         for a, p in self.terms.items():
             for b, q in terms.items():
@@ -127,7 +128,7 @@ def symbols(dim: Dim) -> set[str]:
 
 def prod(dims: Iterable[Any]) -> Any:
     """The product; 1 for none."""
-    return reduce(mul, dims, 1)
+    return product(dims)
 
 
 def floordiv(a: Dim, b: Dim) -> Dim:

@@ -257,6 +257,8 @@ def slide(
     axis: "full" always, True only when it begins before the padding after the axis.
     """
     rank = len(x)
+    if any(isinstance(size, int) and size < 1 for size in k):
+        raise ShapeMismatch(f"a window of {'x'.join(map(str, k))}")
     stride, dilation = each(stride, rank), each(dilation, rank)
     if pad == "same":
         return tuple(ceildiv(a, s) for a, s in zip(x, stride))

@@ -6,7 +6,7 @@ from typing import Any
 
 from flopwise.counts import Counts
 from flopwise.dims import Dim
-from flopwise.errors import UnknownValue
+from flopwise.errors import ShapeMismatch, UnknownValue
 from flopwise.graph import Shape, Tensor
 from flopwise.ops import constant, op, rule
 
@@ -53,7 +53,11 @@ def top_k(inputs: Tensors, outputs: Tensors, axis: int = -1) -> Counts | None:
 def top_k_shape(inputs: Tensors, outputs: Tensors, k: Any = None, axis: int = -1) -> list[Shape]:
     """`k` is an attribute or the second operand."""
     shape = list(inputs[0].sizes)
-    shape[axis] = k if k is not None else constant(inputs, 1)[0]
+    kept = k if k is not None else constant(inputs, 1)[0]
+    length = shape[axis]
+    if isinstance(kept, int) and isinstance(length, int) and kept > length:
+        raise ShapeMismatch(f"the {kept} largest of {length}")
+    shape[axis] = kept
     return [tuple(shape)] * len(outputs)
 
 

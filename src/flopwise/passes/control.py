@@ -174,11 +174,17 @@ def _iterate(
     complete = all(t.known for n in inferred.nodes for t in n.outputs)
     if (complete and _same(start[first:], state)) or trips in (0, 1):
         return inferred, trips, inferred.outputs[skip:]
-    if isinstance(trips, int) and trips * max(len(body.nodes), 1) <= UNROLLED:
+    if isinstance(trips, int) and trips * max(_nodes(inferred), 1) <= UNROLLED:
         return _unrolled(body, start, first, skip, trips, known, walk)
     loose = [_open(a, b) for a, b in zip(start[first:], state)]
     inferred = walk(_entered(body, [*start[:first], *loose]), ChainMap({}, known))
     return inferred, trips, inferred.outputs[skip:]
+
+
+def _nodes(graph: Graph) -> int:
+    """How many nodes a graph has, with those of the graphs in it."""
+    inside = (g for n in graph.nodes for g in (*n.attrs.get("branches", ()), n.attrs.get("body")))
+    return len(graph.nodes) + sum(_nodes(g) for g in inside if g is not None)
 
 
 def _unrolled(

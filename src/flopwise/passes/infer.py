@@ -13,12 +13,14 @@ from typing import Any
 
 from flopwise import ops
 from flopwise.dims import Expr
-from flopwise.errors import FlopwiseError, ShapeMismatch, UnknownValue
+from flopwise.errors import FlopwiseError, ShapeMismatch, UnknownValue, UnreadableModel
 from flopwise.graph import Graph, Node, Shape, Tensor
 from flopwise.ops import Op
-from flopwise.passes.control import control, notes
+from flopwise.passes.control import Walk, control, notes
 
 Known = MutableMapping[str, Tensor]
+
+LARGEST = 100_000  # nodes inside loops and branches, each as often as it is inferred
 
 
 def infer(graph: Graph) -> Graph:
@@ -26,24 +28,36 @@ def infer(graph: Graph) -> Graph:
 
     Raises ShapeMismatch, naming the layer, where shapes cannot fit.
     """
-    graph = _walk(graph, {})
+    graph = _Walk()(graph, {})
     return replace(graph, notes=tuple(dict.fromkeys((*graph.notes, *notes(graph)))))
 
 
-def _walk(graph: Graph, known: Known) -> Graph:
-    """One graph; inside another, `known` holds what is around it."""
-    known.update((t.name, t) for t in graph.inputs)
-    nodes = tuple(_infer_node(node, known, graph.declared) for node in graph.nodes)
-    outputs = tuple(known.get(t.name, t) for t in graph.outputs)
-    return replace(graph, nodes=nodes, outputs=outputs)
+class _Walk:
+    """Along a graph, and along those in it: loops ask for theirs again, until shapes settle."""
+
+    def __init__(self) -> None:
+        self.inside = 0
+
+    def __call__(self, graph: Graph, known: Known) -> Graph:
+        """One graph; inside another, `known` holds what is around it."""
+        known.update((t.name, t) for t in graph.inputs)
+        nodes = tuple(_infer_node(node, known, graph.declared, self._body) for node in graph.nodes)
+        outputs = tuple(known.get(t.name, t) for t in graph.outputs)
+        return replace(graph, nodes=nodes, outputs=outputs)
+
+    def _body(self, graph: Graph, known: Known) -> Graph:
+        self.inside += len(graph.nodes) + 1
+        if self.inside > LARGEST:
+            raise UnreadableModel(f"loops in loops take more than {LARGEST:,} steps to unroll")
+        return self(graph, known)
 
 
-def _infer_node(node: Node, known: Known, declared: Mapping[str, Shape]) -> Node:
+def _infer_node(node: Node, known: Known, declared: Mapping[str, Shape], walk: Walk) -> Node:
     inputs = tuple([t and known.get(t.name, t) for t in node.inputs])
     outputs = tuple([known.get(t.name, t) for t in node.outputs])
     node = node.between(inputs, outputs)
     if "branches" in node.attrs or "body" in node.attrs:
-        node = control(node, known, _walk)
+        node = control(node, known, walk)
     elif (entry := ops.find(node.op)) is not None:
         try:
             node = _fold(_shape_or_open(node, entry), entry)
@@ -120,8 +134,8 @@ def _shaped(
 
 
 def _is_size(size: Any) -> bool:
-    """A number from 0 on, a polynomial, or open."""
-    return size >= 0 if isinstance(size, int) else size is None or isinstance(size, Expr)
+    """A number from 0 on that 64 bits can hold, a polynomial, or open."""
+    return 0 <= size < 2**63 if isinstance(size, int) else size is None or isinstance(size, Expr)
 
 
 def _dtypes(node: Node, entry: Op) -> tuple[str, ...]:

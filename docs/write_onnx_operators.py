@@ -36,6 +36,23 @@ the coverage. Written by `docs/write_onnx_operators.py` from the models that the
 """
 
 
+SHARE = """
+## The onnx package's own test models
+
+Every model that the package tests backends with is read, and counted in the tests of flopwise;
+the shapes of results that follow are those that the files state. *Without its own shapes*: what a
+file says of results whose sizes are data (the boxes that are kept, say) is not looked at.
+
+| | models |
+|---|---:|
+| read | {models:,} |
+| fully covered | {full:,} ({share:.1%}) |
+| fully covered without its own shapes | {bare:,} |
+
+Operators not counted: {missing}.
+"""
+
+
 def profiles() -> Iterator[Profile]:
     """The models of the tests: those of the onnx package, and ours."""
     sys.path.insert(0, str(TESTS))
@@ -93,13 +110,26 @@ def table(domain: str, names: Iterable[str], met: dict[str, bool]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def share() -> str:
+    """How many of the onnx package's own models are covered, and what is missing."""
+    backend = import_module("test_onnx_backend")
+    names = list(backend.cases())
+    partial = [p for p in map(backend.stated, names) if p.coverage < 1]
+    bare = sum(backend.counted(name).coverage == 1 for name in names)
+    missing = sorted({origin for p in partial for origin in p.not_counted()})
+    return SHARE.format(
+        models=len(names), full=len(names) - len(partial), bare=bare,
+        share=(len(names) - len(partial)) / len(names), missing=", ".join(missing) or "none",
+    )  # fmt: skip
+
+
 def page() -> str:
     for name in TABLES:
         import_module(f"flopwise.frontends.onnx.{name}")
     versions = {"onnx": metadata.version("onnx"), "ort": metadata.version("onnxruntime")}
     met = computed()
     tables = (table(domain, names, met) for domain, names in sorted(schemas().items()))
-    return INTRODUCTION.format(**versions) + "".join(tables)
+    return INTRODUCTION.format(**versions) + share() + "".join(tables)
 
 
 if __name__ == "__main__":

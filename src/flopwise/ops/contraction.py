@@ -24,17 +24,17 @@ def conv(n: Dim, f: Dim, y: Shape, g: Dim, k: Shape, bias: int) -> Counts:
 
 @rule("axes", "conv")
 def windows(
-    c: Dim, x: Shape, k: Any, f: Any = None, groups: Dim = 1, stride: Any = 1, pad: Any = 0,
+    c: Dim, x: Shape, k: Any, f: Any = None, groups: Any = 1, stride: Any = 1, pad: Any = 0,
     dilation: Any = 1, multiplier: Any = None, g: Any = None, m: Any = None,
 ) -> dict[str, Any]:  # fmt: skip
     """`pad` is a size, a tuple of sizes, of (before, after) pairs, or "same". A `multiplier`
     m makes m filters of each channel alone, in the place of `f` and `groups`. Formats that
-    leave it, or the groups, to the shape of the weight say 0."""
+    leave it to the shape of the weight say 0, and for the groups "weight"."""
     k = each(k, len(x))
     if multiplier is not None:
         multiplier = multiplier or m
         f, groups = c * multiplier, c
-    elif groups == 0:
+    elif groups == "weight":
         groups = c // g
     if f is None:
         raise ShapeMismatch("'f' is not given and follows from no operand")

@@ -46,7 +46,7 @@ def window(n: Native) -> dict[str, Any]:
 def conv(n: Native) -> None:
     """As many groups as the filters leave channels for."""
     pattern = f"{layout(n)}, weight: *k g f, bias?: f -> {layout(n, 'y', 'f')}"
-    n.emit("conv", n.given(0), n.given(1), None, pattern=pattern, groups=0, **window(n))
+    n.emit("conv", n.given(0), n.given(1), None, pattern=pattern, groups="weight", **window(n))
 
 
 @lowers("DepthwiseConv2dNative")
@@ -113,7 +113,7 @@ def fused(n: Native) -> None:
         pattern = (
             f"{layout(n)}, weight: *k {'c m' if deep else 'g f'}, bias?: f -> {layout(n, 'y', 'f')}"
         )
-        attrs: dict[str, Any] = {"g": 1, "multiplier": 0} if deep else {"groups": 0}
+        attrs: dict[str, Any] = {"g": 1, "multiplier": 0} if deep else {"groups": "weight"}
         operands = n.given(0), n.given(1), bias
         y = n.emit("conv", *operands, part=part, pattern=pattern, **attrs, **window(n))
     for i, step in enumerate(steps):

@@ -219,6 +219,8 @@ def run(code: str) -> Run:
     start = time.perf_counter()
     done = subprocess.run([sys.executable, "-c", PEAK + code], capture_output=True, check=False)
     seconds, words = time.perf_counter() - start, done.stderr.split()
+    if done.returncode != 0:
+        print(done.stderr.decode(errors="replace")[-500:], file=sys.stderr)
     work, peak = map(float, words[-2:]) if done.returncode == 0 else (0.0, 0.0)
     return Run(seconds, work, peak / 1024, done.returncode == 0)
 

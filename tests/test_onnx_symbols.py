@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from flopwise import api
 from flopwise.profile import Profile
+from flopwise.sizes import parse_name
 from support.onnx_bytes import INT64, integer, integers, model, node, sizes, value, weight
 
 # A model with free axes, and sizes that it can run at. Some are multiples, since the networks
@@ -146,3 +147,13 @@ def test_sums_of_axes_keep_their_names() -> None:
     assert str(profile.total().mac) == "16*batch*past_sequence*sequence + 16*batch*sequence**2"
     shapes = [tuple(map(str, t.sizes)) for t in profile.graph.outputs]
     assert shapes[1] == ("batch", "2", "past_sequence + sequence", "4")
+
+
+@pytest.mark.parametrize(
+    ("text", "size"),
+    [("n", "n"), ("n - m", "-m + n"), ("n//2 + 1", "(n//2) + 1"), ("12", "12"), ("-n", "_n"),
+     ("1/2", "_1_2"), ("-5", "_5"), ("n**9999999", "n__9999999"), ("()", "__")],
+)  # fmt: skip
+def test_names_of_sizes_in_files(text: str, size: str) -> None:
+    """What could be a size is one; any other text is the name of one."""
+    assert str(parse_name(text)) == size

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from fractions import Fraction
 from typing import Any
 
-from flopwise.dims import FUNCTIONS, Dim, Expr, floordiv, prod, symbol
+from flopwise.dims import FUNCTIONS, Dim, Expr, at_least, floordiv, prod, symbol
 from flopwise.errors import FlopwiseError
 from flopwise.graph import Shape
 
@@ -25,11 +25,13 @@ def parse(text: str) -> Dim:
 
 
 def parse_name(text: str) -> Dim:
-    """The same, where any other text is the name of one free size, as files have them."""
+    """The same, where any other text is the name of one free size, as files have them; so is
+    one that no tensor could have, as `-n` or `1/2`."""
     try:
-        return parse(text)
+        size = positive(parse(text), text)
     except FlopwiseError:
         return symbol(text.strip())
+    return symbol(text.strip()) if at_least(-1 * size, 0) else size
 
 
 def parse_shape(text: str) -> Shape:

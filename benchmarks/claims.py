@@ -2,7 +2,8 @@
 
 Run from the repository with timm, torchvision and transformers installed:
 `.venv/bin/python benchmarks/claims.py WORK.jsonl`. Each claim's result is kept in WORK.jsonl,
-so that a run which was stopped goes on where it was; the page is written when all are there.
+so that a run which was stopped goes on where it was; the page is written when all are there, or
+with `--write` from those that are, and says how many are not.
 `--seen` leaves the claims out that are held out. Models under ../shared are read, never copied.
 
 A wrong claim is a true one times 0.60 to 0.97 or 1.03 to 1.40, written with as many digits.
@@ -69,6 +70,10 @@ def altered(claim: Claim, chance: random.Random) -> Claim:
     return replace(claim, value=value)
 
 
+def key(row: dict[str, str]) -> str:
+    return f"{row['model']} {row['input']} {row['claim']}"
+
+
 def judge(row: dict[str, str]) -> dict[str, Any]:
     """What reconcile says of a claim, and of wrong ones like it."""
     claim, chance = parse_claim(row["claim"]), random.Random(row["model"] + row["claim"])
@@ -126,10 +131,16 @@ A wrong claim is one of these times 0.60 to 0.97 or 1.03 to 1.40, written with a
 a number that is nobody's, and that should not be explained. Seconds are the processor's, of a
 reconcile after the model is loaded. How common each reading is taken to be was set with the seen
 claims in view; the held-out ones were written down before the readings were run on them.
+On the first run of 125 claims that were held out, 86 were explained (69 %; six of the failures
+were another model than the claim's). The conventions `mmcv`, `imgclsmob` and `openvino` and the
+reading of parameters without batch norms were then added from what had failed, and the claims
+that were looked at for it, whether explained now or not, were moved to the seen ones. The rate of
+those still held out is therefore higher than a fresh set would give.
 
 "By chance" is the share of unrelated numbers near the claim that readings as common as this one
 would have explained too. Of {number} claims, {checked} were compared with the source in the last
 column; "-" there means that the source could not be opened and the number is from memory.
+{missing} more claims of the file were not run here, for want of time or of the model.
 
 """
 HEADER = """| model | input | claim | value | reading | by chance | source | seen in |
@@ -137,13 +148,14 @@ HEADER = """| model | input | claim | value | reading | by chance | source | see
 """
 
 
-def write(rows: list[dict[str, str]], results: list[dict[str, Any]]) -> None:
-    pairs = [(row, r) for row, r in zip(rows, results, strict=True) if "error" not in r]
+def write(rows: list[dict[str, str]], results: dict[str, dict[str, Any]]) -> None:
+    run = [(row, results[key(row)]) for row in rows if key(row) in results]
+    pairs = [(row, r) for row, r in run if "error" not in r]
     parts = {held: [p for p in pairs if bool(p[0]["held_out"]) == held] for held in (False, True)}
     kinds = {kind: rate([r for row, r in pairs if row["kind"] == kind]) for kind in KINDS}
     text = PAGE.format(
         **kinds, all=rate([r for _, r in pairs]), seen=rate([r for _, r in parts[False]]),
-        held=rate([r for _, r in parts[True]]), number=len(pairs),
+        held=rate([r for _, r in parts[True]]), number=len(pairs), missing=len(rows) - len(pairs),
         checked=sum(bool(row["checked"]) for row, _ in pairs),
     )  # fmt: skip
     for held, title in ((False, "Seen"), (True, "Held out")):
@@ -155,6 +167,7 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("work", type=Path)
     parser.add_argument("--seen", action="store_true")
+    parser.add_argument("--write", action="store_true")
     given = parser.parse_args()
     sys.path.insert(0, str(ROOT / "tests"))
     from support.torchvision_ops import available
@@ -164,17 +177,15 @@ def main() -> None:
         rows = [r for r in DictReader(file) if not (given.seen and r["held_out"])]
     lines = given.work.read_text().splitlines() if given.work.exists() else []
     results = dict(map(json.loads, lines))
-    for row in sorted(rows, key=lambda r: (r["model"], r["input"])):
-        key = f"{row['model']} {row['input']} {row['claim']}"
-        if key not in results:
-            results[key] = judge(row)
+    for row in [] if given.write else sorted(rows, key=lambda r: (r["model"], r["input"])):
+        if key(row) not in results:
+            results[key(row)] = judge(row)
             with given.work.open("a") as file:
-                file.write(json.dumps((key, results[key])) + "\n")
-    found = [results[f"{r['model']} {r['input']} {r['claim']}"] for r in rows]
+                file.write(json.dumps((key(row), results[key(row)])) + "\n")
     if given.seen:
-        print(rate([r for r in found if "error" not in r]))
+        print(rate([r for r in (results[key(row)] for row in rows) if "error" not in r]))
     else:
-        write(rows, found)
+        write(rows, results)
 
 
 if __name__ == "__main__":

@@ -6,9 +6,10 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
-from flopwise.errors import UnreadableModel, printable
+from flopwise.errors import UnreadableModel
 from flopwise.frontends import DEEPEST
-from flopwise.frontends.tensorflow.native import LOWERINGS, Native, data
+from flopwise.frontends.lowering import Names
+from flopwise.frontends.tensorflow.native import LOWERINGS, Native, data, lowers
 from flopwise.frontends.tensorflow.schema import FUNCTION, HEADER
 from flopwise.frontends.tensorflow.tensors import shape_of, stored
 from flopwise.frontends.wire import Message, Span, Wire
@@ -40,7 +41,7 @@ class Model:
             signature = wire.read(HEADER, start, stop, 0).get("signature", {})
             self.functions[signature.get("name", "")] = (start, stop), signature
         self.called: dict[str, Message] = {}
-        self.names: dict[str, int] = {}
+        self.unique = Names()
         self.weights: dict[str, Tensor] = {}
         self.packed: dict[str, Sequence[Tensor]] = {}  # what vectors are stacked from
         self.lists: dict[str, Tensor] = {}  # how many elements lists are made for
@@ -67,15 +68,6 @@ class Model:
         self.nodes += nodes
         if self.nodes > LARGEST:
             raise UnreadableModel(f"more than {LARGEST:,} nodes once functions are inlined")
-
-    def unique(self, name: str) -> str:
-        """The name, or one like it."""
-        wanted = name = printable(name)
-        while wanted in self.names:
-            self.names[name] += 1
-            wanted = f"{name}'{self.names[name]}"
-        self.names[wanted] = 0
-        return wanted
 
 
 class Block:
@@ -231,6 +223,7 @@ class Body(Block):
 VARIABLES = ("VarHandleOp", "VariableV2", "Variable")
 
 
+@lowers(*VARIABLES)
 def variable(n: Native) -> None:
     """A handle stands for the tensor that it leads to."""
     model, key = n.block.model, n.text("shared_name") or n.name
@@ -242,9 +235,7 @@ def variable(n: Native) -> None:
     n.give(model.weights[key])
 
 
-LOWERINGS.update(dict.fromkeys(VARIABLES, variable))
-
-
+@lowers("Const")
 def const(n: Native) -> None:
     """In a frozen graph the weights are constants: floats with axes."""
     model, message = n.block.model, n.attrs["value"].get("tensor", {})
@@ -256,9 +247,7 @@ def const(n: Native) -> None:
     n.give(model.weights[place])
 
 
-LOWERINGS["Const"] = const
-
-
+@lowers("Placeholder", "PlaceholderWithDefault")
 def placeholder(n: Native) -> None:
     """Inputs are bound before; what is left was never fed, as is a constant by default."""
     if n.inputs:
@@ -267,11 +256,6 @@ def placeholder(n: Native) -> None:
         raise UnreadableModel("an input that the signature does not name")
 
 
-LOWERINGS.update(dict.fromkeys(("Placeholder", "PlaceholderWithDefault"), placeholder))
-
-
+@lowers("PartitionedCall", "StatefulPartitionedCall")
 def called(n: Native) -> None:
     n.block.call(n, n.attrs["f"].get("func", {}))
-
-
-LOWERINGS.update(dict.fromkeys(("PartitionedCall", "StatefulPartitionedCall"), called))

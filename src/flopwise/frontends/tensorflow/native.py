@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 from flopwise import arrays as numpy
+from flopwise.frontends.lowering import entering, first_type, meaning, module_path
 from flopwise.frontends.tensorflow.schema import dtype_of
 from flopwise.frontends.wire import Message
 from flopwise.graph import Node, Tensor
@@ -24,7 +25,7 @@ class Native:
         self.attrs: dict[str, Message] = {
             a.get("key", ""): block.bound(a.get("value", {})) for a in message.get("attr", ())
         }
-        self.inputs = [block.find(ref) for ref in data(message)]
+        self.inputs = tuple(block.find(ref) for ref in data(message))
 
     def given(self, place: int) -> Tensor:
         """An operand. Raises IndexError where it is missing."""
@@ -83,7 +84,7 @@ class Native:
         """Write one node. A `part` makes a tensor between; without, it makes the results.
         Attributes that are None are left out."""
         name = f"{self.name}/{part}" if part else self.name
-        first = next((t.dtype for t in inputs if t is not None), "float32")
+        first = first_type(inputs)
         given = {k: v for k, v in attrs.items() if v is not None}
         stated = given.get("dtype", first)
         dtypes = stated if isinstance(stated, tuple) else (stated,) * results
@@ -93,8 +94,10 @@ class Native:
         ]
         if not part:
             self.give(*made)
-        scope = tuple(filter(None, name.split("/")))
-        self.append(Node(op, inputs, tuple(made), given, name, scope, self.op))
+        self.block.nodes.append(
+            Node(op, inputs, tuple(made), given, name, module_path(name), self.op)
+        )
+        self.block.model.count()
         return made[0]
 
     def activated(self, activation: str | None, op: str, *inputs: Any, **attrs: Any) -> None:
@@ -103,11 +106,6 @@ class Native:
             self.emit(op, *inputs, **attrs)
         else:
             self.emit(activation, self.emit(op, *inputs, part=op, **attrs))
-
-    def append(self, node: Node) -> None:
-        """Add a node of any kind."""
-        self.block.nodes.append(node)
-        self.block.model.count()
 
     def give(self, *tensors: Tensor) -> None:
         """The results are these very tensors."""
@@ -129,22 +127,10 @@ def data(message: Message) -> list[str]:
     return [ref for ref in message.get("input", ()) if not ref.startswith("^")]
 
 
-Lowering = Callable[..., Any]  # of a Native, and what others of its kind may add
-L = TypeVar("L", bound=Lowering)
-LOWERINGS: dict[str, Lowering] = {}
-
-
-def lowers(*names: str) -> Callable[[L], L]:
-    """Enter the decorated function for native operators."""
-
-    def enter(lowering: L) -> L:
-        LOWERINGS.update(dict.fromkeys(names, lowering))
-        return lowering
-
-    return enter
+LOWERINGS: dict[str, Callable[..., Any]] = {}
+lowers = entering(LOWERINGS)
 
 
 def same_meaning(table: Mapping[str, str]) -> None:
     """Native operators that are one of ours, operand by operand."""
-    for native, op in table.items():
-        LOWERINGS[native] = lambda n, op=op: n.emit(op, *n.inputs)
+    LOWERINGS.update({native: meaning(op) for native, op in table.items()})

@@ -172,6 +172,26 @@ def test_strided_slices_are_those_of_numpy(
     assert [t.shape for t in profile.graph.outputs] == [wanted]
 
 
+def test_slices_to_a_size_that_is_computed(tmp_path: Path) -> None:
+    """x[:, 1:n // 2] as tf.function writes it: vectors packed of numbers and tensors."""
+    nodes = Nodes()
+    x = nodes.input(None, 9, 4)
+    zero, one = nodes.const(0), nodes.const(1)
+    sizes = [nodes.const([v]) for v in (1, 2, 1)]
+    length = nodes.op("StridedSlice", nodes.op("Shape", x), *sizes, shrink_axis_mask=1)
+    half = nodes.op("FloorDiv", length, nodes.const(2))
+    bounds = [nodes.op("Pack", zero, one), nodes.op("Pack", zero, half), nodes.op("Pack", one, one)]
+    y = nodes.op("StridedSlice", x, *bounds, begin_mask=1, end_mask=1)
+    nodes.op("Slice", y, nodes.op("Pack", zero, one, zero), nodes.const([-1, 2, 3]), name="last")
+    profile = count(nodes, tmp_path, inputs="2x9x4")
+    assert [t.shape for t in profile.graph.outputs] == [(2, 2, 3)]
+    assert profile.coverage == 1
+    profile = count(nodes, tmp_path, inputs="2x12x4")
+    assert [n.outputs[0].shape for n in profile.graph.nodes if n.origin == "StridedSlice"][-1] == (
+        2, 5, 4,
+    )  # fmt: skip
+
+
 def network() -> tuple[Nodes, list[bytes]]:
     """A signature that calls a function, which calls another, with what it has captured."""
     inner = Nodes("y", "kernel", "mean")

@@ -64,8 +64,11 @@ class Native:
 
     def values(self, place: int) -> list[Any] | None:
         """The numbers in a constant operand; None where they are computed."""
-        value = self.given(place).value
-        return None if value is None else value.ravel().tolist()
+        tensor = self.given(place)
+        if tensor.value is not None:
+            return list(tensor.value.ravel().tolist())
+        parts = self.elements(place, 0)
+        return parts if parts and not any(isinstance(p, Tensor) for p in parts) else None
 
     def elements(self, place: int, count: int) -> list[Any]:
         """The elements of a vector: numbers where they are constant, else tensors."""

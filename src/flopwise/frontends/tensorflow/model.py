@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from flopwise.errors import UnreadableModel
@@ -115,14 +115,21 @@ class Block:
         return made[place]
 
     def lower(self, refs: Sequence[str]) -> list[Tensor]:
-        """The nodes that some results need, each after its operands; the results."""
-        for name in self._order(refs):
+        """The nodes that some results need, each after its operands; the results. What a loop of
+        old hands back to its beginning follows, since nothing else needs its body."""
+        order: dict[str, None] = {}
+        pending = [*refs]
+        while pending:
+            self.handed_back: list[str] = []
+            order |= dict.fromkeys(self._order(pending, order))
+            pending = self.handed_back
+        for name in order:
             self._node(self.messages[name])
         return [self.find(ref) for ref in refs]
 
-    def _order(self, refs: Sequence[str]) -> Iterator[str]:
+    def _order(self, refs: Sequence[str], before: Iterable[str]) -> Iterator[str]:
         """A walk from the results back. Raises UnreadableModel at a cycle."""
-        done, entered = {*self.values}, set()
+        done, entered = {*self.values, *before}, set()
         stack = [*reversed([self._wanted(ref) for ref in refs])]
         while stack:
             name = stack.pop()
@@ -142,8 +149,9 @@ class Block:
         """The operands, but for what a loop of old hands back to its beginning."""
         if message.get("op") != "Merge":
             return data(message)
-        kept = [r for r in data(message) if self._kind(r) != "NextIteration"]
-        message["input"] = kept
+        refs = data(message)
+        message["input"] = kept = [r for r in refs if self._kind(r) != "NextIteration"]
+        self.handed_back += [r for r in refs if r not in kept]
         return kept
 
     def _kind(self, ref: str) -> str:

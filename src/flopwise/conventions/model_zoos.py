@@ -15,7 +15,7 @@ from flopwise.conventions import (
     same,
 )
 from flopwise.conventions import window as elements
-from flopwise.dims import Dim, divide, prod
+from flopwise.dims import Dim, floordiv, prod
 from flopwise.graph import Shape, Tensor
 
 POOLS = ("max_pool", "avg_pool")
@@ -51,30 +51,30 @@ def half(times: int, of: str = "outputs") -> Formula:
     """Half a number of operations per element."""
 
     def formula(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Any:
-        return divide(times * (outputs if of == "outputs" else inputs)[0].size, 2)
+        return floordiv(times * (outputs if of == "outputs" else inputs)[0].size, 2)
 
     return formula
 
 
 def half_conv(n: Dim, f: Dim, y: Shape, g: Dim, k: Shape, bias: int) -> Any:
     """Two per tap and position, but one less for every filter and channel without a bias."""
-    return divide(n * f * g * (2 * prod(k) * prod(y) - (1 - bias)), 2)
+    return floordiv(n * f * g * (2 * prod(k) * prod(y) - (1 - bias)), 2)
 
 
 def half_linear(n: Shape, i: Dim, o: Dim, bias: int) -> Any:
     """A dot product of i terms is 2i - 1 operations, and a bias one more."""
-    return divide(prod(n) * o * (2 * i - (1 - bias)), 2)
+    return floordiv(prod(n) * o * (2 * i - (1 - bias)), 2)
 
 
 def half_window(n: Dim, c: Dim, y: Shape, k: Any) -> Any:
     """Half an operation per element under each window."""
-    return divide(elements(n, c, y, k), 2)
+    return floordiv(elements(n, c, y, k), 2)
 
 
 def half_adaptive(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Any:
     """The window that its networks have in that place; none where nothing is pooled."""
     same_size = inputs[0].sizes == outputs[0].sizes
-    return 0 if same_size else divide(inputs[0].size, 2)
+    return 0 if same_size else floordiv(inputs[0].size, 2)
 
 
 IMGCLSMOB = Convention(

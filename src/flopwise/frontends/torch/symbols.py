@@ -90,8 +90,9 @@ class Node:
         return True
 
     def is_constant(self) -> bool:
-        """Whether torch may ask for the plain int or bool."""
-        return self.test is None and (self.kind is bool or isinstance(self.value, int))
+        """Whether torch may ask for the plain int (which 2.4 does not) or bool."""
+        whole = torch.__version__ >= "2.5" and isinstance(self.value, int)
+        return self.test is None and (self.kind is bool or whole)
 
     def has_hint(self) -> bool:
         return True

@@ -190,3 +190,18 @@ def grouped(rows: Tensor, weight: Tensor, *others: Any, **named: Any) -> Tensor:
         return rows.new_empty((offsets.shape[0], rows.shape[0], weight.shape[1]))
     lead = rows.shape[:-1] if rows.dim() == 2 or weight.dim() == 3 else weight.shape[:1]
     return rows.new_empty((*lead, weight.shape[-1]))
+
+
+@instead("mm", "mv", "matmul", "_sparse_mm")
+def sparse_product(a: Tensor, b: Tensor) -> Tensor:
+    """Torch has no rule for sparse operands; the result is dense."""
+    return torch.matmul(_full(a), _full(b))
+
+
+@instead("addmm", "_sparse_addmm")
+def sparse_sum(addend: Tensor, a: Tensor, b: Tensor, **named: Any) -> Tensor:
+    return addend.new_empty((a.shape[0], b.shape[1]))
+
+
+def _full(x: Tensor) -> Tensor:
+    return torch.empty(x.shape, dtype=x.dtype, device="meta")

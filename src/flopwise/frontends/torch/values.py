@@ -94,6 +94,8 @@ class Values:
         found = self._stand_in.get(id(tensor))
         if found is None:
             found = self._stand_in[id(tensor)] = shape_of(tensor)
+            if tensor.layout is not torch.strided:  # meta tensors forget how many there are
+                found.stored_elements = tensor._nnz()  # type: ignore[attr-defined]
             self._kept += (tensor, found)
             self.original[id(found)] = tensor
             most = LARGEST_WEIGHT if isinstance(tensor, torch.nn.Parameter) else LARGEST

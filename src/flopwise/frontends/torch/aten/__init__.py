@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import torch
 
 from flopwise import rules
+from flopwise.frontends.torch.aten.sparse import by_stored
 from flopwise.frontends.torch.aten.steps import SAME, Step, in_real_numbers
 from flopwise.frontends.torch.values import tensors
 
@@ -102,6 +103,8 @@ def steps(func: Any, args: tuple[Any, ...], kwargs: Mapping[str, Any], outputs: 
     if found is None:
         return []
     whole = [found] if isinstance(found, Step) else list(found)
+    if any(t.layout is not torch.strided for t in operands):
+        whole = by_stored(whole, given["outputs"])
     if any(t.is_complex() for t in operands):
         return in_real_numbers(whole, given["outputs"])
     return whole

@@ -67,7 +67,7 @@ def linear(operands: list[Tensor], weight: Tensor) -> Step:
     return Step("matmul" if weight.dim() == 1 else "linear", tuple(operands))
 
 
-@aten("mm", "bmm", "mv", "dot", "vdot", "_int_mm", "_scaled_mm")
+@aten("mm", "bmm", "mv", "dot", "vdot", "_int_mm", "_scaled_mm", "_sparse_mm")
 def product(operands: list[Tensor]) -> Step:
     return Step("matmul", tuple(operands[:2]))
 
@@ -76,6 +76,9 @@ def product(operands: list[Tensor]) -> Step:
 def matmul(operands: list[Tensor], outputs: list[Tensor]) -> Iterator[Step]:
     """Batches are laid side by side first, which copies operands whose do not lie so."""
     factors = []
+    if any(operand.layout is not torch.strided for operand in operands):
+        yield product(operands)
+        return
     for operand in operands[:2]:
         batch = outputs[0].shape[:-2] if operand.dim() > 2 else operand.shape[:-2]
         free = not all(type(size) is int for size in (*batch, *operand.shape))
@@ -92,7 +95,7 @@ def matmul(operands: list[Tensor], outputs: list[Tensor]) -> Iterator[Step]:
     yield Step("matmul", tuple(factors))
 
 
-@aten("addmm", "_addmm_activation")
+@aten("addmm", "_addmm_activation", "_sparse_addmm")
 def addmm(self: Tensor, mat1: Tensor, mat2: Tensor, outputs: list[Tensor]) -> Any:
     """A dense layer whose weight lies the other way round, where the addend is a bias."""
     if self.dim() == 1 and self.shape[0] == mat2.shape[1]:

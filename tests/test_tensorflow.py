@@ -249,6 +249,8 @@ def test_one_signature_of_several(tmp_path: Path) -> None:
     assert flopwise.count(path, batch=1, signature="b").total().mac == 6912
     with pytest.raises(UnknownName, match="no signature 'c'"):
         flopwise.count(path, batch=1, signature="c")
+    with pytest.raises(UnknownName, match="a bare graph has none"):
+        flopwise.count(frozen(tmp_path, *loop(7)), signature="b")
     with pytest.raises(UnreadableModel, match="has no signature"):
         flopwise.count(saved(tmp_path, nodes, {}, functions), batch=1)
     with pytest.raises(UnknownName, match="--signature: not for caffe"):
@@ -390,6 +392,21 @@ def test_damaged_files_give_one_clear_line(tmp_path: Path) -> None:
             flopwise.count(path, batch=1)
         except FlopwiseError as error:
             assert "\n" not in str(error)
+
+
+def test_a_published_model(shared: Path) -> None:
+    """MLPerf Tiny's keyword spotting: the products of the TFLite file that was made from it."""
+    profile = flopwise.count(shared / "models/tf/mlctiny_kws_savedmodel", batch=1)
+    assert (profile.total().mac, profile.coverage) == (2656768, 1)
+    assert profile.params - profile.trainable_params == 2 * 9 * 64
+
+
+def test_other_files_of_that_suffix(tmp_path: Path) -> None:
+    path = tmp_path / "fingerprint.pb"
+    for content in (b"\x08\x92\x01", b"no protobuf at all", b"\x12\x00"):
+        path.write_bytes(content)
+        with pytest.raises(UnreadableModel, match=r"fingerprint\.pb"):
+            flopwise.count(path)
 
 
 def test_what_tensorflow_writes(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from flopwise.frontends import Request
+from flopwise.errors import UnknownName
+from flopwise.frontends import HEAD, Request
 from flopwise.graph import Graph
 
 SUFFIXES = (".pb",)
@@ -45,7 +46,9 @@ def load(source: Path, request: Request) -> Graph:
         import_module(f"{__name__}.{table}")
     path = source / FILE if source.is_dir() else source
     wire = open_map(path)
-    if _NODE.match(wire.data[:65536]) and not request.options.get("signature"):
+    asked = str(request.options.get("signature", ""))
+    if _NODE.match(wire.data[:HEAD]):
+        if asked:
+            raise UnknownName(f"{path}: --signature: a bare graph has none")
         return frozen(wire, source.stem)
-    name = source.resolve().name if source.is_dir() else source.stem
-    return saved(wire, name, str(request.options.get("signature", "")))
+    return saved(wire, source.resolve().name if source.is_dir() else source.stem, asked)

@@ -209,6 +209,22 @@ def test_a_prompt_costs_what_its_tokens_cost_one_by_one(family: str) -> None:
     assert one_by_one - tokens * head == at_once - head - rounded
 
 
+@pytest.mark.parametrize("family", CLASSES)
+def test_a_token_costs_what_traces_of_three_lengths_say(family: str, transformers: Any) -> None:
+    """A forward of s tokens is C + A s + B s^2: what a token costs by itself (A), and for each key
+    it looks at (B, of which each layer of attention has an equal part)."""
+    ours, seen = decoder(small(family)), 12
+    at = {s: flopwise.count(small(family), prompt=s, batch=1).total().mac for s in (5, 9, 13)}
+    square = (at[13] - 2 * at[9] + at[5]) // 32
+    alone = (at[9] - at[5]) // 4 - 14 * square
+    mixers = [x.mixer for x in ours.layers if not isinstance(x.mixer, StateSpace)]
+    if any(isinstance(m, Latent) for m in mixers):  # through the matrices, at as much for itself
+        keys = sum(m.heads * (2 * m.rank + m.rotated) * seen for m in mixers)
+    else:
+        keys = sum(square // len(mixers) * min(seen, m.window or seen) for m in mixers)
+    assert graphs.counts(ours, graphs.decode(ours, 1, seen)).mac == alone + keys
+
+
 def test_latents_are_absorbed_when_that_is_cheaper() -> None:
     ours = decoder(small("deepseek_v3"))
     assert graphs.decode(ours, 1, 1000).absorbed and not graphs.prefill(ours, 1, 1000).absorbed
@@ -441,7 +457,8 @@ BAD = [
     (["--output", -1], "--output -1: must be from 1"),
     (["--batch", 0], "--batch 0: must be from 1"),
     (["--tp", 0], "--tp 0: must be 1 or more"),
-    (["--tp", 2], "needs the bandwidth between the devices"),
+    (["--tp", 2, "--device", "l4"], "needs the bandwidth between the devices"),
+    (["--tp", 16], "--tp 16: a node has 8 devices"),
     (["--tp", 3, "--link", "450G"], "--tp 3 does not divide the 32 query heads"),
     (["--tp", 2, "--link", "fast"], "'fast' is no quantity"),
     (["--tp", 2, "--link", "0"], "--link 0.0: must be above 0"),

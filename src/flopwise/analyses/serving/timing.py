@@ -45,15 +45,26 @@ def machine(
     """What the devices reach in these dtypes. Raises FlopwiseError, UnknownName."""
     if ranks < 1:
         raise FlopwiseError(f"--tp {ranks}: must be 1 or more")
-    if ranks > 1 and link is None:
-        raise FlopwiseError(
-            f"--tp {ranks} needs the bandwidth between the devices, each way: --link 300G is "
-            "300e9 bytes/s (NVLink 3; NVLink 4 has 450G, PCIe 4 x16 32G)"
-        )
+    link = _link(device, ranks) if link is None and ranks > 1 else link
     computed = weights.computed if weights.computed in device.peak else _near(device, dtype)
     share = reach(device)
     rate, plain = device.rate(computed), device.rate(_near(device, dtype))
     return Machine(device, ranks, link, rate * share, plain * share, computed, share)
+
+
+def _link(device: Device, ranks: int) -> float:
+    """What the servers that a device is usually in connect it with."""
+    known = device.link
+    if known is None:
+        raise FlopwiseError(
+            f"--tp {ranks} needs the bandwidth between the devices, each way: --link 31G is "
+            "31e9 bytes/s (PCIe 4 x16)"
+        )
+    if ranks > known.devices:
+        raise FlopwiseError(
+            f"--tp {ranks}: a node has {known.devices} devices; give --link of what joins nodes"
+        )
+    return known.bandwidth
 
 
 def _near(device: Device, dtype: str) -> str:

@@ -16,7 +16,7 @@ OPTIONS = (
     click.option("--output", type=int, default=256, show_default=True, help="Tokens made."),
     click.option("--batch", type=int, default=1, show_default=True, help="Sequences at a time."),
     click.option("--tp", type=int, default=1, show_default=True, help="Devices for each layer."),
-    click.option("--link", metavar="RATE", help="Bytes/s from device to device, if not the device's own."),
+    click.option("--link", metavar="RATE", help="Bytes/s between devices, if not their own."),
     click.option("--weights", default="", metavar="NAME", help="bf16, fp8, int8, int4, mxfp4, ..."),
     click.option("--kv", default="", metavar="NAME", help="Dtype of the cache: bf16, fp8, int8."),
     click.option("--prefix", type=int, default=0, help="Tokens of the prompt that are cached."),

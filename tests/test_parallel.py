@@ -329,6 +329,26 @@ def test_any_model_is_spread_by_its_batch() -> None:
     assert found.layout.held.weights == found.layout.held.gradients == 4 * 138_357_544
 
 
+def test_many_devices_are_taken_for_replicas() -> None:
+    """Where their time is to be predicted, and how they are connected is known."""
+    found = flopwise.train(VGG, 960, 1, "v100-sxm2", 8, batch=4)
+    assert found.layout is not None and found.layout.split == Split(data=8)
+    assert flopwise.train(VGG, 960, 1, "v100-pcie", 8, batch=4).layout is None
+    assert flopwise.train(VGG, 960, 1, "v100-sxm2", 8, 0.5, batch=4).layout is None
+
+
+def test_what_is_not_counted_is_said() -> None:
+    """Of a model with an operator that nobody knows, on many devices too."""
+    import dataclasses
+
+    graph = flopwise.load(VGG)
+    first, *others = graph.nodes
+    odd = dataclasses.replace(others[-1], op="unknown", origin="Odd")
+    graph = dataclasses.replace(graph, nodes=(first, *others[:-1], odd))
+    found = flopwise.train(graph, 960, 1, "v100-sxm2", 8)
+    assert found.coverage < 1 and "Odd" in str(found.unknown)
+
+
 def test_mixed_precision_is_the_bytes_of_the_papers() -> None:
     """2 of weights, 4 of gradients, 4 of the copy and 8 of Adam for each of them."""
     held = flopwise.train(LLAMA, device="h100", seq=1024).layout.held
@@ -367,6 +387,9 @@ BAD = {
     ("--epochs", -1): "epochs must be above 0",
     ("--seq", 0): "--seq 0: must be 1 or more",
     ("--batch", "N"): "--batch N: a micro-batch needs a whole number",
+    ("--freeze", "*"): "--freeze is not for --seq",
+    ("--input", "1x4"): "--input is not for --seq",
+    ("--convention", "ops"): "counted in flops, not in 'ops'",
 }
 
 

@@ -161,4 +161,6 @@ def of_model(
     made = step(read(), recipe)
     job = wanted.job(split, batch(made), recipe.accumulate, **more)
     found = stages.of_graph(made, job, device)
-    return layout(made.graph.name, found, split, job, device, wanted.links(device))
+    laid = layout(made.graph.name, found, split, job, device, wanted.links(device))
+    counted = made.profile
+    return replace(laid, by=made.by, coverage=counted.coverage, unknown=counted.not_counted())

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
 
 from flopwise.analyses.parallel.exchange import Message
 from flopwise.analyses.parallel.split import Job, Split
@@ -36,7 +36,8 @@ class Held:
 @dataclass(frozen=True)
 class Layout:
     """A step of a job on a split. Seconds; `held` is of the fullest stage, `place` which that
-    is; `exposed` is what messages take that devices wait for, by name."""
+    is; `exposed` is what messages take that devices wait for, by name. The backward is `by` rule or
+    trace; `unknown` are operators that are not counted."""
 
     name: str
     device: Device
@@ -51,6 +52,9 @@ class Layout:
     exposed: dict[str, float]
     bubble: float
     update: float
+    by: str = "rule"
+    coverage: float = 1.0
+    unknown: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def seconds(self) -> float:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from math import ceil
 from typing import Any
 
 from flopwise.analyses.parallel.asked import Wanted, is_config, of_config, of_model
-from flopwise.analyses.parallel.layout import Layout
 from flopwise.analyses.training import budget, many
 from flopwise.analyses.training.machine import Machine, machine
 from flopwise.analyses.training.run import Length, Prices, Run, batch_of
@@ -32,37 +32,97 @@ def train(
     a device, `pue` power usage effectiveness. `options` are those of `load`, and the words of
     `analyses.parallel.asked.Wanted`, which spread a step over devices. Raises FlopwiseError.
     """
-    prices = Prices(price, carbon, pue)
     wanted, options = Wanted.of(options)
-    tied = dtype or ("bfloat16" if wanted.seq else "float32")
-    on = machine(device, count or 1, tied, power) if device else None
+    stored = dtype or ("bfloat16" if wanted.seq else "float32")
+    on = machine(device, count or 1, stored, power) if device else None
     amount = None if operations is None else budget.quantity(operations)
+    asked = Asked(source, samples, epochs, count, utilization, Prices(price, carbon, pue), on,
+                  stored, Recipe(optimizer, loss, frozen, accumulate), samples_per_batch,
+                  convention, {"dtype": dtype, **options})  # fmt: skip
     if source is None:
-        return budget.amount(amount, on, utilization, prices)
-    recipe = Recipe(optimizer, loss, frozen, accumulate)
-
-    def read() -> Graph:
-        mode = "train" if loss == "none" and not frozen else "train-forward"
-        given = {"preferred_mode": mode, "dtype": dtype, **options}  # of those that can be trained
-        return source if isinstance(source, Graph) else load(source, **given)
-
-    if wanted.splits:
-        spread = _spread(source, wanted, on, count, recipe, read, samples_per_batch, tied, options)
-        long = _samples(samples, wanted)
-        return many.run(spread, _known(on), long, epochs, utilization, prices)
-    if samples is None:
-        raise FlopwiseError("how long is the run? give --samples (and --epochs)")
-    training = step(read(), recipe)
-    batch = samples_per_batch or batch_of(training)
-    length = Length(samples, epochs, batch, 1 if count is None else count, accumulate)
-    found = budget.run(training, length, reading(convention), on, utilization, prices)
+        return budget.amount(amount, on, utilization, asked.prices)
+    found = _spread(load, wanted, asked) if asked.spreads(wanted) else _alone(load, asked)
     return found if amount is None else budget.given(found, amount)
 
 
-def _known(on: Machine | None) -> Machine:
-    if on is None or on.device is None:
+@dataclass(frozen=True)
+class Asked:
+    """The words that mean the same whether a step is spread over devices or not."""
+
+    source: Any
+    samples: float | None
+    epochs: float
+    count: int | None
+    utilization: float | None
+    prices: Prices
+    on: Machine | None
+    dtype: str
+    recipe: Recipe
+    samples_per_batch: int | None
+    convention: str
+    options: dict[str, Any]
+
+    def spreads(self, wanted: Wanted) -> bool:
+        """Whether that was asked for, or devices are many whose time is to be predicted."""
+        link = self.on and self.on.device and self.on.device.link
+        many_ = (self.count or 1) > 1 and self.utilization is None
+        return wanted.splits or bool(many_ and link)
+
+    def read(self, load: Callable[..., Graph]) -> Graph:
+        """The model, with its backward where that can be traced."""
+        plain = self.recipe.loss == "none" and not self.recipe.frozen
+        given = {"preferred_mode": "train" if plain else "train-forward", **self.options}
+        return self.source if isinstance(self.source, Graph) else load(self.source, **given)
+
+
+def _alone(load: Callable[..., Graph], asked: Asked) -> Run:
+    """Devices that share the work freely."""
+    if asked.samples is None:
+        raise FlopwiseError("how long is the run? give --samples (and --epochs)")
+    training = step(asked.read(load), asked.recipe)
+    batch = asked.samples_per_batch or batch_of(training)
+    count = 1 if asked.count is None else asked.count
+    length = Length(asked.samples, asked.epochs, batch, count, asked.recipe.accumulate)
+    unit = reading(asked.convention)
+    return budget.run(training, length, unit, asked.on, asked.utilization, asked.prices)
+
+
+def _spread(load: Callable[..., Graph], wanted: Wanted, asked: Asked) -> Run:
+    """Devices that talk to each other."""
+    if asked.on is None or asked.on.device is None:
         raise FlopwiseError("a split needs a device whose links are known: give --device")
-    return on
+    if asked.convention != "flops":
+        raise FlopwiseError(f"many devices are counted in flops, not in '{asked.convention}'")
+    device, recipe, fixed = asked.on.device, asked.recipe, asked.samples_per_batch
+    more = {"dtype": asked.dtype, "optimizer": recipe.optimizer}
+    if wanted.seq is None:
+        sizes = (lambda made: fixed) if fixed else batch_of
+        laid = of_model(
+            lambda: asked.read(load), wanted, device, asked.count, recipe, sizes, **more
+        )
+    else:
+        laid = of_config(
+            asked.source, wanted, device, asked.count, _batch(asked), recipe.accumulate, **more
+        )
+    long = _samples(asked.samples, wanted)
+    return many.run(laid, asked.on, long, asked.epochs, asked.utilization, asked.prices)
+
+
+def _batch(asked: Asked) -> int:
+    """Sequences of a micro-batch. Raises FlopwiseError for words that have no meaning here."""
+    if not is_config(asked.source):
+        raise FlopwiseError("--seq needs the config.json of a language model")
+    for flag, given in (
+        ("--freeze", asked.recipe.frozen), ("--input", asked.options.get("inputs")),
+        ("--samples-per-batch", asked.samples_per_batch),
+    ):  # fmt: skip
+        if given:
+            raise FlopwiseError(f"{flag} is not for --seq, which trains all of a language model")
+    batch = asked.options.get("batch")
+    try:
+        return 1 if batch is None else int(batch)
+    except (TypeError, ValueError):
+        raise FlopwiseError(f"--batch {batch}: a micro-batch needs a whole number") from None
 
 
 def _samples(samples: float | None, wanted: Wanted) -> float | None:
@@ -73,26 +133,3 @@ def _samples(samples: float | None, wanted: Wanted) -> float | None:
     if samples is not None or not wanted.seq or tokens <= 0:
         raise FlopwiseError("--tokens (above 0) takes the place of --samples, and needs --seq")
     return float(ceil(tokens / wanted.seq))
-
-
-def _spread(
-    source: Any, wanted: Wanted, on: Machine | None, count: int | None, recipe: Recipe,
-    read: Callable[[], Graph], batch: int | None, dtype: str, options: dict[str, Any],
-) -> Layout:  # fmt: skip
-    device = _known(on).device
-    assert device is not None
-    more = {"dtype": dtype, "optimizer": recipe.optimizer}
-    if wanted.seq is None:
-        sizes = (lambda made: batch) if batch else batch_of
-        return of_model(read, wanted, device, count, recipe, sizes, **more)
-    if not is_config(source):
-        raise FlopwiseError("--seq needs the config.json of a language model")
-    each = _whole(options.get("batch") or 1)
-    return of_config(source, wanted, device, count, each, recipe.accumulate, **more)
-
-
-def _whole(batch: Any) -> int:
-    try:
-        return int(batch)
-    except (TypeError, ValueError):
-        raise FlopwiseError(f"--batch {batch}: a micro-batch needs a whole number") from None

@@ -36,7 +36,8 @@ def run(
     share = utilized(utilization) or executed / (seconds * found.peak)
     made = Run(
         found.name, "flops", machine, length.samples, epochs, job.batch, length.steps, once,
-        total, executed, model, share, utilization is None, seconds, band, by="rule", layout=found,
+        total, executed, model, share, utilization is None, seconds, band, by=found.by,
+        coverage=found.coverage, unknown=found.unknown, layout=found,
     )  # fmt: skip
     made = priced(made, machine, prices)
     made = replace(made, readings=readings(made), notes=tuple(_notes(found)))
@@ -45,6 +46,8 @@ def run(
 
 def _notes(found: Layout) -> list[str]:
     said = []
+    if found.coverage < 1:
+        said.append("operators without a formula are left out: the run takes more than this")
     if found.fits is False:
         said.append("a step does not fit: times are as if it did")
     if found.split.tensor > found.link.devices:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import flopwise
+from flopwise.dims import at
 from flopwise.errors import FlopwiseError, UnknownName, UnknownSize, UnreadableModel
 from support.tensorflow_files import Func, Nodes, Type, frozen, saved
 
@@ -190,6 +191,22 @@ def test_slices_to_a_size_that_is_computed(tmp_path: Path) -> None:
     assert [n.outputs[0].shape for n in profile.graph.nodes if n.origin == "StridedSlice"][-1] == (
         2, 5, 4,
     )  # fmt: skip
+
+
+@pytest.mark.parametrize(("size", "half"), [("1x7", (4,)), ("1x8", (4,)), ("1xN", None)])
+def test_halves_are_rounded_up(tmp_path: Path, size: str, half: Any) -> None:
+    """-(-n // 2)"""
+    nodes = Nodes()
+    sizes = [nodes.const([v]) for v in (1, 2, 1)]
+    shape = nodes.op("Shape", nodes.input(1, None))
+    length = nodes.op("StridedSlice", shape, *sizes, shrink_axis_mask=1)
+    down = nodes.op("FloorDiv", nodes.op("Neg", length), nodes.const(2))
+    nodes.op("Fill", nodes.op("Pack", nodes.op("Neg", down)), nodes.const(0))
+    (output,) = count(nodes, tmp_path, inputs=size).graph.outputs
+    if half is None:
+        assert [at(output.shape[0], {"N": n}) for n in (7, 8)] == [4, 4]
+    else:
+        assert output.shape == half
 
 
 def network() -> tuple[Nodes, list[bytes]]:

@@ -41,9 +41,11 @@ def select(n: Native) -> None:
 
 @lowers("FloorDiv")
 def floor_div(n: Native) -> None:
-    """Of integers one division."""
-    if n.given(0).dtype.startswith(("int", "uint")):
-        n.emit("div", *n.inputs)
+    """Rounded down, so that -(-n // 2) is half of n rounded up."""
+    dtype = n.given(0).dtype
+    if dtype.startswith(("int", "uint")):
+        exact = n.emit("div", *n.inputs, part="div", truediv=True, dtype="float64")
+        n.emit("cast", n.emit("floor", exact, part="floor"), dtype=dtype)
     else:
         n.emit("floor", n.emit("div", *n.inputs, part="div"))
 

@@ -381,6 +381,15 @@ def test_functions_that_call_functions_many_times(tmp_path: Path) -> None:
         flopwise.count(frozen(tmp_path, nodes, functions))
 
 
+def test_nodes_that_claim_a_billion_results(tmp_path: Path) -> None:
+    for kind, attrs, ref in (("Unpack", {"num": 10**9}, "many"), ("Mine", {}, "many:999999999")):
+        nodes = Nodes()
+        nodes.op(kind, nodes.input(2, 3), name="many", **attrs)
+        nodes.op("Relu", ref)
+        with pytest.raises(UnreadableModel, match=r"many.*more than 500,000 nodes"):
+            count(nodes, tmp_path)
+
+
 def test_constants_that_lie(tmp_path: Path) -> None:
     for sizes, reason in (([4], "holds 8 bytes"), ([2**40, 2**40], "a shape of"), ([-1], "free")):
         nodes = Nodes()

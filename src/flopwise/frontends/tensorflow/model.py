@@ -15,7 +15,7 @@ from flopwise.frontends.tensorflow.tensors import shape_of, stored
 from flopwise.frontends.wire import Message, Span, Wire
 from flopwise.graph import Node, Tensor
 
-LARGEST = 500_000  # nodes, those of all calls together
+LARGEST = 500_000  # nodes and results, those of all calls together
 CALLS = 10_000  # of functions, which could call each other any number of times
 MISFITS = (IndexError, KeyError, TypeError, ValueError, AttributeError, ArithmeticError)
 CALL = re.compile(r"(Stateful)?PartitionedCall(_\d+)?$")  # says nothing of where a layer is
@@ -63,8 +63,8 @@ class Model:
             return RESULTS.get(op, ())
         return [a.get("name", "") for a in self.functions[op][1].get("output", ())]
 
-    def count(self, nodes: int = 1) -> None:
-        """So many more nodes. Raises UnreadableModel past LARGEST."""
+    def count(self, nodes: int) -> None:
+        """So many more nodes, or results of one. Raises UnreadableModel past LARGEST."""
         self.nodes += nodes
         if self.nodes > LARGEST:
             raise UnreadableModel(f"more than {LARGEST:,} nodes once functions are inlined")

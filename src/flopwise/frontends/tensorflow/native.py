@@ -86,6 +86,7 @@ class Native:
     ) -> Tensor:
         """Write one node. A `part` makes a tensor between; without, it makes the results.
         Attributes that are None are left out."""
+        self.block.model.count(results)
         name = f"{self.name}/{part}" if part else self.name
         first = first_type(inputs)
         given = {k: v for k, v in attrs.items() if v is not None}
@@ -100,7 +101,6 @@ class Native:
         self.block.nodes.append(
             Node(op, inputs, tuple(made), given, name, module_path(name), self.op)
         )
-        self.block.model.count()
         return made[0]
 
     def activated(self, activation: str | None, op: str, *inputs: Any, **attrs: Any) -> None:

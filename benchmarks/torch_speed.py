@@ -193,7 +193,8 @@ PAGE = """# Time to count a PyTorch model
 By `benchmarks/torch_speed.py`, one run on {date}. Every counter gets the same model and the same
 input on the meta device (images of 224, ViT-H/14 and Swin-T of torchvision, an 8 B Llama of 512
 tokens). Times are the processor's; the best of {repeat} is taken, after one that is not timed.
-Python {python}, {threads} threads; {packages}.
+Other work ran on the machine. Python {python}, {threads} threads;
+{packages}.
 
 ## Time, in multiples of the bare forward on meta tensors
 
@@ -208,7 +209,7 @@ out once, which is why flopwise can take less than the bare forward.
 {numbers}
 
 FLOPs are halved. Numbers up to 1.02 hold operations of norms and activations besides, by
-convention; one below 0.99 misses products, and so does whatever is far above.
+convention; one below 0.99 misses products, and one far above counts some of them twice.
 """
 
 

@@ -110,7 +110,6 @@ def test_batch_as_a_symbol() -> None:
     assert str(profile.total().mac) == "32*B"
 
 
-@pytest.mark.skipif(torch.__version__ < "2.5", reason="torch 2.4 takes no free size to a float")
 def test_a_language_model() -> None:
     pytest.importorskip("transformers")
     from support import torchvision_ops

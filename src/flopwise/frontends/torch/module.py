@@ -157,7 +157,7 @@ def eager() -> Iterator[None]:
     fused = torch.backends.mha.get_fastpath_enabled()
     torch.backends.mha.set_fastpath_enabled(False)
     try:
-        with _uncompiled():
+        with _uncompiled(), _autocast():
             yield
     finally:
         torch.backends.mha.set_fastpath_enabled(fused)
@@ -171,6 +171,24 @@ def _uncompiled() -> Iterator[None]:
         return
     with stance("force_eager"):
         yield
+
+
+@contextmanager
+def _autocast() -> Iterator[None]:
+    """Older releases refuse to set the precision of meta tensors, which are then the CPU's."""
+    if torch.__version__ >= "2.5":
+        yield
+        return
+    original = torch.autocast.__init__
+
+    def init(self: Any, device_type: str, *args: Any, **kwargs: Any) -> None:
+        original(self, "cpu" if device_type == "meta" else device_type, *args, **kwargs)
+
+    torch.autocast.__init__ = init  # type: ignore[method-assign]
+    try:
+        yield
+    finally:
+        torch.autocast.__init__ = original  # type: ignore[method-assign]
 
 
 def run(

@@ -87,9 +87,9 @@ def reading(clock: Any, run: Any) -> tuple[float, float]:
     """Calibration products that one run takes, and the seconds of a product around it."""
     run()  # its weights come back to where they are when it runs all the time
     times = max(1, round(LONG / clock.read(run)))
-    before = clock.read(clock.product)
+    before = clock.rule()
     taken = clock.read(run, times)
-    after = clock.read(clock.product)
+    after = clock.rule()
     return 2 * taken / (before + after), (before + after) / 2
 
 

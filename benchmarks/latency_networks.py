@@ -122,14 +122,24 @@ def _torchvision(name: str) -> tuple[Any, Any]:
 
 def _transformers(name: str) -> tuple[Any, Any]:
     """Google's BERT-Small (4 layers, 512 wide), 128 tokens."""
+    _torchvision_operators()
     import torch
     from transformers import BertConfig, BertModel
 
     config = BertConfig(
-        hidden_size=512, num_hidden_layers=4, num_attention_heads=8, intermediate_size=2048
-    )
-    config.return_dict = False
-    return BertModel(config), torch.randint(0, 1000, (1, 128))
+        hidden_size=512, num_hidden_layers=4, num_attention_heads=8, intermediate_size=2048,
+        attn_implementation="eager",
+    )  # fmt: skip
+
+    class Network(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.bert = BertModel(config)
+
+        def forward(self, tokens: Any) -> Any:
+            return self.bert(input_ids=tokens, return_dict=False, use_cache=False)[0]
+
+    return Network(), torch.randint(0, 1000, (1, 128))
 
 
 BUILDERS: dict[str, Callable[[str], tuple[Any, Any]]] = {

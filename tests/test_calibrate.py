@@ -12,7 +12,7 @@ import pytest
 from click.testing import CliRunner
 
 from flopwise import api, devices
-from flopwise.analyses.calibrated import CENTRAL, estimates, interval
+from flopwise.analyses.calibrated import CENTRAL, TOGETHER, estimates, interval
 from flopwise.analyses.cases import SIZES, Case
 from flopwise.analyses.kernels import case
 from flopwise.analyses.process import fit, fitted, prices
@@ -22,7 +22,7 @@ from flopwise.analyses.why import critical, why
 from flopwise.cli import main
 from flopwise.errors import FlopwiseError, UnknownName
 from flopwise.measuring import calibration, clock
-from flopwise.measuring.calibration import Reading, device_file, measure
+from flopwise.measuring.calibration import Reading, Readings, company, device_file, measure
 from flopwise.measuring.samples import DESIGN, design
 from flopwise.passes.runtimes import RUNTIMES
 from support.written import written
@@ -218,19 +218,18 @@ def test_a_fit_is_read_back_from_the_device_file(mine: str) -> None:
 
 
 def test_intervals_hold_what_they_say() -> None:
-    low, high = interval(1.0, [(0.5, 0.1), (0.5, 0.1)], {"noise": 0.0})
+    low, high = interval(1.0, [(0.5, 0.1), (0.5, 0.1)])
     assert high == pytest.approx(1 / low)
-    alone = (2 * 0.05**2 + 0.05**2) ** 0.5  # of the two kernels, and of going together
-    assert log(high) == pytest.approx(CENTRAL * alone)
-    assert interval(1.0, [], {"noise": 0.2})[1] > high
+    assert log(high) == pytest.approx(CENTRAL * (2 * 0.05**2 + TOGETHER**2) ** 0.5)
+    assert log(interval(1.0, [])[1]) == pytest.approx(CENTRAL * TOGETHER)
 
 
 @pytest.fixture(scope="module")
 def mine(tmp_path_factory: pytest.TempPathFactory) -> str:
     """A device file of a made-up machine."""
-    readings = [Reading(c, _power(c) / 2e-4, 2e-4) for c in design(share=0.15)]
+    found = tuple(Reading(c, _power(c) / 2e-4, 2e-4) for c in design(share=0.15))
     path = tmp_path_factory.mktemp("device") / "mine.toml"
-    path.write_text(device_file(readings, 0.02, "onnxruntime", 1, "onnxruntime 9"))
+    path.write_text(device_file(Readings(found, 0.02), "onnxruntime", 1, "onnxruntime 9"))
     return str(path)
 
 
@@ -306,11 +305,12 @@ def test_an_interrupted_calibration_goes_on(
     first = list(seen)
     seen.clear()
     patience[0] = 10**6
-    readings, noise = measure("onnxruntime", 1, partial, share=0.1)
+    monkeypatch.setattr(calibration, "company", lambda *_: (0.5, 1.1))
+    readings = measure("onnxruntime", 1, partial, share=0.1)
     assert len(first) == 30
-    assert not set(first) & set(seen[: len(readings) - 30])
-    assert {r.case.kind for r in readings} == {"gemm", "conv", "unary relu"}
-    assert noise == 0.0
+    assert not set(first) & set(seen[: len(readings.found) - 30])
+    assert {r.case.kind for r in readings.found} == {"gemm", "conv", "unary relu"}
+    assert (readings.noise, readings.more, readings.times) == (0.0, 0.5, 1.1)
     with pytest.raises(FlopwiseError, match="partial holds another calibration"):
         measure("onnxruntime", 2, partial, share=0.1)
 
@@ -322,8 +322,26 @@ def test_time_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "monotonic", lambda: 10.0 * next(moments))
     monkeypatch.setattr(calibration, "ROUNDS", 1)
     monkeypatch.setattr(calibration, "AGAIN", 1)
-    readings, _ = measure("onnxruntime", 1, tmp_path / "partial", minutes=1.1, share=0.01)
-    assert len(readings) == 6
+    monkeypatch.setattr(calibration, "company", lambda *_: (0.0, 1.0))
+    found = measure("onnxruntime", 1, tmp_path / "partial", minutes=1.1, share=0.01).found
+    assert len(found) == 6
+
+
+def test_what_kernels_take_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Chains on a machine where each kernel takes 3 products more, and a tenth longer."""
+    products = {c: 100 * _power(c) / 2e-4 for c in design(share=0.1) if work(c)[0] < 1e9}
+
+    class Module:
+        @staticmethod
+        def chain(cases: list[Case], threads: int) -> float:
+            return sum(3 + 1.1 * products[c] for c in cases)
+
+    class Timer:
+        threads = 1
+        products = staticmethod(lambda run: run)
+
+    readings = [Reading(c, p, 1.0) for c, p in products.items()]
+    assert company(Module, Timer(), readings) == pytest.approx((3, 1.1), rel=1e-3)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])

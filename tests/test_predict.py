@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
@@ -16,7 +17,7 @@ from flopwise.analyses.roofline import BOUNDS, Prediction, predict
 from flopwise.cli import main
 from flopwise.devices import Device, find
 from flopwise.errors import UnknownName, UnknownSize
-from flopwise.reports import roofline
+from flopwise.reports import picture, roofline
 from flopwise.reports.latency import duration
 from support.networks import small
 from support.written import written
@@ -191,6 +192,29 @@ def test_plot_has_a_dot_per_kernel(tmp_path: Path) -> None:
     command = ["predict", VGG, "--device", "v100", "--plot", str(other)]
     assert "latency" in CliRunner().invoke(main, command).stdout
     assert other.read_text() == path.read_text()
+
+
+def test_plot_as_a_page_and_as_dots(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    command = ["predict", VGG, "--device", "v100", "--plot"]
+    page = tmp_path / "roofline.html"
+    assert CliRunner().invoke(main, [*command, str(page)]).exit_code == 0
+    assert roofline.render(api.predict(VGG, "v100")) in page.read_text()
+    dots = tmp_path / "roofline.png"
+    monkeypatch.setitem(sys.modules, "cairosvg", None)
+    result = CliRunner().invoke(main, [*command, str(dots)])
+    assert (result.exit_code, dots.exists()) == (2, False)
+    assert "pip install cairosvg" in result.stderr
+    result = CliRunner().invoke(main, [*command, str(tmp_path / "roofline.gif")])
+    assert result.exit_code == 2
+    assert "a plot is a file .svg, .html or .png, not '.gif'" in result.stderr
+
+
+def test_plot_as_png() -> None:
+    pytest.importorskip("cairosvg")
+    made = picture.encoded(roofline.render(api.predict(VGG, "v100")), "VGG", ".png")
+    size = [int.from_bytes(made[i : i + 4], "big") for i in (16, 20)]
+    assert made[:8] == b"\x89PNG\r\n\x1a\n"
+    assert size == [roofline.WIDTH * picture.SCALE, roofline.HEIGHT * picture.SCALE]
 
 
 def test_plot_escapes_names() -> None:

@@ -36,13 +36,14 @@ class Estimate:
 def estimates(groups: Iterable[Group], device: Device) -> list[Estimate]:
     """One for each kernel, in order."""
     groups = list(groups)
+    more, times = (float(device.calibration.get(k, v)) for k, v in (("more", 0), ("times", 1)))
     cases = [_nearest(case(g), device.kernels) for g in groups]
     found: dict[int, Estimate] = {}
     for kind in {c.kind for c in cases if c is not None and c.kind in device.kernels}:
         places = {i: c for i, c in enumerate(cases) if c is not None and c.kind == kind}
         fit = fitted(kind, device.kernels[kind])
         for i, mean, deviation in zip(places, *fit.predict(list(places.values()))):
-            found[i] = Estimate(exp(mean), float(deviation), True)
+            found[i] = Estimate(more + times * exp(mean), float(deviation), True)
     return [found.get(i) or _rough(g, device) for i, g in enumerate(groups)]
 
 
@@ -63,12 +64,9 @@ def _rough(group: Group, device: Device) -> Estimate:
     return Estimate(STEP + (ops / peak + moved / device.bandwidth) / SLOW, UNSURE, False)
 
 
-def interval(
-    total: float, parts: Iterable[tuple[float, float]], calibration: Mapping[str, Any]
-) -> tuple[float, float]:
-    """Where 80 % of the true totals lie: deviations that kernels have alone, and the noise of
-    the calibration and of going together, which they share."""
+def interval(total: float, parts: Iterable[tuple[float, float]]) -> tuple[float, float]:
+    """Where 80 % of the true totals lie: by what kernels deviate, each for itself, and by what
+    whole networks do from the sum of their kernels."""
     alone = sqrt(sum((t * d) ** 2 for t, d in parts)) / total if total else 0.0
-    noise = float(calibration.get("noise", 0.0))
-    factor = exp(CENTRAL * sqrt(alone**2 + noise**2 + TOGETHER**2))
+    factor = exp(CENTRAL * sqrt(alone**2 + TOGETHER**2))
     return total / factor, total * factor

@@ -13,6 +13,7 @@ from flopwise.graph import Graph, Node, every_tensor
 
 # Which operators may overwrite their first operand: none as PyTorch runs a module (but for
 # those written in place), pointwise ones as onnxruntime plans its buffers.
+FED = ("onnxruntime",)  # where the inputs stay the caller's
 RUNTIMES = {"eager": frozenset(), "onnxruntime": frozenset({"pointwise"})}
 
 
@@ -50,7 +51,7 @@ class Memory:
 def memory(graph: Graph, runtime: str = "eager") -> Memory:
     """The memory of one forward pass. Raises UnknownName for a runtime that is not known."""
     by_dtype = kept(graph)
-    steps = list(_steps(graph, _in_place(runtime)))
+    steps = list(_steps(graph, _in_place(runtime), runtime in FED))
     peak, place = _peak(steps)
     live = sorted(steps[place][1].items(), key=lambda item: _rank(item[1])) if steps else []
     return Memory(
@@ -76,7 +77,7 @@ def kept(graph: Graph) -> dict[str, Dim]:
 def timeline(graph: Graph, runtime: str = "eager") -> tuple[Moment, ...]:
     """The bytes alive while each operator runs, without the search for the most, which between
     free sizes is long."""
-    return tuple(moment for moment, _ in _steps(graph, _in_place(runtime)))
+    return tuple(moment for moment, _ in _steps(graph, _in_place(runtime), runtime in FED))
 
 
 def _in_place(runtime: str) -> frozenset[str]:
@@ -99,9 +100,11 @@ def _peak(steps: list[tuple[Moment, dict[str, Dim]]]) -> tuple[Dim, int]:
     return peak, place
 
 
-def _steps(graph: Graph, in_place: frozenset[str]) -> Iterator[tuple[Moment, dict[str, Dim]]]:
+def _steps(
+    graph: Graph, in_place: frozenset[str], held: bool = False
+) -> Iterator[tuple[Moment, dict[str, Dim]]]:
     """Each operator with the storages that live while it runs."""
-    for at in walk(graph, in_place):
+    for at in walk(graph, in_place, held=held):
         inside = _inside(at.node, in_place)
         yield Moment(at.node.name, at.node.op, at.bytes + inside), dict(at.live)
 

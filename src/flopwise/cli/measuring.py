@@ -59,14 +59,14 @@ def calibrate(
         raise FlopwiseError(f"{output.parent} is no folder: calibrations write FILE into one")
     partial = output.with_name(f"{output.name}.partial")
     version, whole = backend(runtime).version(), len(plan(runtime))
-    readings, noise = _measured(runtime, threads, partial, minutes)
-    emit(device_file(readings, noise, runtime, threads, version).rstrip("\n"), output)
-    if len(readings) == whole:
+    readings = _measured(runtime, threads, partial, minutes)
+    emit(device_file(readings, runtime, threads, version).rstrip("\n"), output)
+    done = len(readings.found)
+    if done == whole:
         partial.unlink()
-    left = "" if len(readings) == whole else f" of {whole}; the same command goes on"
-    click.echo(
-        f"{output}: {len(readings)} kernels{left}; {noise:.1%} apart when measured again", err=True
-    )
+    left = "" if done == whole else f" of {whole} (the same command goes on)"
+    said = f"{output}: {done} kernels{left}, {readings.noise:.1%} apart when measured again"
+    click.echo(said, err=True)
 
 
 def _measured(runtime: str, threads: int, partial: Path, minutes: float | None) -> Any:

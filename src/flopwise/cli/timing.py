@@ -19,7 +19,9 @@ from flopwise.cli import emit, model_options, request, terminal
     metavar="NAME",
     help="eager, onnxruntime or tensorrt; as calibrated, else eager.",
 )
-@click.option("--plot", type=click.Path(path_type=Path), help="Write a roofline plot (SVG).")
+@click.option(
+    "--plot", type=click.Path(path_type=Path), help="Write a roofline plot: .svg, .html or .png."
+)
 @model_options
 def predict(
     model: str, device: str, runtime: str | None, plot: Path | None, inputs: tuple[str, ...],
@@ -28,17 +30,17 @@ def predict(
 ) -> None:  # fmt: skip
     """How long one run takes, per kernel: compute-, memory- or overhead-bound.
 
-    `-o FILE.svg` writes the roofline plot in place of the table.
+    `-o FILE.svg` (or .png) writes the roofline plot in place of the table.
     """
     from flopwise import api
-    from flopwise.reports import latency, roofline
+    from flopwise.reports import latency, picture, roofline
 
     options = request(inputs, batch, dtype)
     found = api.predict(model, device, runtime, **options)
     if plot is not None:
-        emit(roofline.render(found), plot)
-    if output is not None and output.suffix == ".svg":
-        emit(roofline.render(found), output)
+        picture.write(roofline.render(found), found.name, plot)
+    if output is not None and output.suffix in (".svg", ".png"):
+        picture.write(roofline.render(found), found.name, output)
     else:
         emit(latency.to_json(found) if fmt == "json" else latency.render(found, terminal()), output)
     if strict and found.missing:

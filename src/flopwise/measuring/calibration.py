@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,8 +17,9 @@ from statistics import median
 from time import monotonic
 from typing import Any
 
+from flopwise import arrays as numpy
 from flopwise.analyses.cases import Case
-from flopwise.analyses.process import fit
+from flopwise.analyses.process import fit, least
 from flopwise.analyses.terms import terms, work
 from flopwise.errors import FlopwiseError, UnknownName, nearest
 from flopwise.measuring.clock import QUIET, Clock
@@ -27,6 +28,9 @@ from flopwise.measuring.samples import design
 RUNTIMES = {"onnxruntime": "onnxruntime", "eager": "torch"}  # what a runtime is run with
 AGAIN = 48  # cases measured a second time, for the noise
 ROUNDS = 7
+TWICE = 2  # copies of the calibration product: its weights stay in the nearest caches
+CHAINS, LINKS = 24, 24  # chains of kernels, and kernels in one
+SHORT, LIGHT = (1e7, 1e8, 1e9), 1e6  # operations, and elements moved, of kernels in a chain
 FEWEST = 4  # cases of a kind that can be fitted
 
 Progress = Callable[[int, int], None]
@@ -41,6 +45,17 @@ class Reading:
     unit: float
 
 
+@dataclass(frozen=True)
+class Readings:
+    """Cases measured, and in the median how far off they were when measured again. Among other
+    kernels each takes `more` products, and `times` as many as alone."""
+
+    found: tuple[Reading, ...]
+    noise: float
+    more: float = 0.0
+    times: float = 1.0
+
+
 def backend(runtime: str) -> Any:
     """The module that runs kernels of a runtime. Raises UnknownName."""
     name = {"torch": "eager"}.get(runtime, runtime)
@@ -52,7 +67,7 @@ def backend(runtime: str) -> Any:
 def start(runtime: str, threads: int) -> tuple[Any, Clock]:
     """The runtime and a clock that runs in it."""
     module = backend(runtime)
-    product, _ = module.kernel(module.PRODUCT, threads)
+    product, _ = module.kernel(module.PRODUCT, threads, TWICE)
     return module, Clock(product, threads)
 
 
@@ -73,8 +88,8 @@ def plan(runtime: str, share: float = 1.0) -> list[Case]:
 def measure(
     runtime: str, threads: int, partial: Path, minutes: float | None = None,
     share: float = 1.0, progress: Progress = lambda done, whole: None,
-) -> tuple[list[Reading], float]:  # fmt: skip
-    """Readings of the designed cases, and the noise: the median change when measured again.
+) -> Readings:  # fmt: skip
+    """Readings of the designed cases.
 
     Stops after `minutes`, the kinds even then in proportion. What `partial` holds is not measured
     again. Raises FlopwiseError where it holds another calibration.
@@ -92,7 +107,21 @@ def measure(
     found = [known[c] for c in cases if c in known]
     some = Random(0).sample(found, min(AGAIN, len(found)))
     changes = [abs(read(module, clock, r.case).products / r.products - 1) for r in some]
-    return found, median(changes)
+    return Readings(tuple(found), median(changes), *company(module, clock, found))
+
+
+def company(module: Any, clock: Clock, found: Sequence[Reading]) -> tuple[float, float]:
+    """What kernels take among others, whose code and data push theirs out of the caches:
+    products more for each of them, and times what each takes among its like."""
+    chance, rows, taken = Random(1), [], []
+    light = [r for r in found if work(r.case)[1] < LIGHT]
+    for i in range(CHAINS):
+        short = [r for r in light if work(r.case)[0] < SHORT[i % len(SHORT)]]
+        some = chance.sample(short, min(LINKS, len(short)))
+        rows.append([float(len(some)), sum(r.products for r in some)])
+        taken.append(clock.products(module.chain([r.case for r in some], clock.threads)))
+    more, times = least(numpy.array(rows), numpy.array(taken))
+    return float(more), float(times)
 
 
 def _settings(module: Any, threads: int) -> dict[str, Any]:
@@ -128,13 +157,11 @@ def _kept(partial: Path, settings: dict[str, Any]) -> list[Reading]:
     return found
 
 
-def device_file(
-    readings: list[Reading], noise: float, runtime: str, threads: int, version: str
-) -> str:
+def device_file(readings: Readings, runtime: str, threads: int, version: str) -> str:
     """The text of a device file that `predict` takes."""
-    units = sorted(r.unit for r in readings)
+    units = sorted(r.unit for r in readings.found)
     unit = units[int(QUIET * len(units))]
-    times = {r.case: r.products * unit for r in readings}
+    times = {r.case: r.products * unit for r in readings.found}
     rate = max(work(c)[0] / t for c, t in times.items() if c.kind in ("gemm", "conv"))
     moved = max(4 * 2 * c.sizes[0] / t for c, t in times.items() if c.kind == "unary relu")
     lines = [
@@ -144,13 +171,15 @@ def device_file(
         f"threads = {threads}",
         'notes = "peak and bandwidth are the best that single kernels reached"',
         f"\n[peak]\nfloat32 = {rate:.4g}\n\n[memory]\nbandwidth = {moved:.4g}  # bytes/s",
-        f"\n[calibration]\nversion = {json.dumps(version)}\nnoise = {noise:.4f}",
-        f"kernels = {len(readings)}\nproduct = {unit:.6g}  # s, of the matrix product timed along",
+        f"\n[calibration]\nversion = {json.dumps(version)}\nnoise = {readings.noise:.4f}",
+        f"kernels = {len(times)}\nproduct = {unit:.6g}  # s, of the matrix product timed along",
+        "# what a kernel takes among others: seconds more, and times as long",
+        f"more = {readings.more * unit:.4g}\ntimes = {readings.times:.4f}",
     ]  # fmt: skip
     for kind in dict.fromkeys(c.kind for c in times):
         cases = [c for c in times if c.kind == kind]
         if len(cases) >= FEWEST:
-            lines += _table(kind, cases, [times[c] for c in cases], noise)
+            lines += _table(kind, cases, [times[c] for c in cases], readings.noise)
     return "\n".join(lines) + "\n"
 
 

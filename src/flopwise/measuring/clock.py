@@ -21,17 +21,16 @@ Work = Callable[[], object]
 BRIEF = 1e-3  # s: shorter work is repeated until a reading takes as long
 QUIET = 0.1  # the undisturbed product: the quantile of its readings that is taken for it
 EFFORT, LIMIT = 4e8, 3e9  # operations of all copies of a kernel: or so, and at most
-COPIES = 24
-HEAVY = 1e5  # elements of weights from which on it tells where they come from
-WEIGHTS = 1.6e7  # elements of all copies' weights together: more than caches hold
+COPIES, MOST = 24, 96  # copies, and those that weights may ask for
+WEIGHTS = 8e6  # elements of all copies' weights together: more than caches hold for long
 
 
 def copies(case: Case, stored: int) -> int:
     """How many of a kernel, each with its own weights, run in turn: as in a network, where the
     weights of a layer were last read a whole run ago."""
     operations = work(case)[0]
-    cold = min(WEIGHTS / stored, LIMIT / operations) if stored > HEAVY else 1.0
-    return max(1, round(min(COPIES, max(EFFORT / operations, cold))))
+    cold = min(WEIGHTS / stored, LIMIT / operations, MOST) if stored else 1.0
+    return max(1, round(max(min(COPIES, EFFORT / operations), cold)))
 
 
 @dataclass
@@ -58,14 +57,19 @@ class Clock:
         times = max(1, round(BRIEF / max(once, 1e-7)))
         found: list[float] = []
         started = time.perf_counter()
-        before = self.read(self.product)
+        before = self.rule()
         while len(found) < rounds and (len(found) < 3 or time.perf_counter() - started < limit):
             taken = self.read(run, times)
-            after = self.read(self.product)
+            after = self.rule()
             self.readings.append(after)
             found.append(2 * taken / (before + after))
             before = after
         return found
+
+    def rule(self) -> float:
+        """Seconds of the product, its operands brought back to the nearest cache first."""
+        self.product()
+        return self.read(self.product, 2)
 
     @property
     def unit(self) -> float:

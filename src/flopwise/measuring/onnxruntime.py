@@ -18,7 +18,7 @@ from flopwise import arrays as numpy
 from flopwise.analyses.cases import BLOCKED, Case
 from flopwise.errors import MissingPackage
 from flopwise.measuring import specs
-from flopwise.measuring.clock import COPIES, copies
+from flopwise.measuring.clock import MOST, copies
 from flopwise.measuring.samples import ROOM
 from flopwise.measuring.specs import MICROSOFT, Spec
 
@@ -44,12 +44,16 @@ def version() -> str:
     return f"onnxruntime {packages()[1].__version__}"
 
 
-def kernel(case: Case, threads: int = 1) -> tuple[Callable[[], object], int]:
+def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], object], int]:
     """Something that runs a kernel, and how many times it does."""
     spec = specs.spec(case)
-    times = copies(case, sum(prod(w) for w in spec.weights if isinstance(w, tuple)))
-    session = _session(_model(spec, times), threads, whole=False)
-    return _turns(session, spec.data, times), times
+    times = times or copies(case, sum(prod(w) for w in spec.weights if isinstance(w, tuple)))
+    return _turns([(spec, j % TURNS) for j in range(times)], threads), times
+
+
+def chain(cases: Sequence[Case], threads: int = 1) -> Callable[[], object]:
+    """Something that runs kernels one after the other, each on data of its own."""
+    return _turns([(specs.spec(case), j) for j, case in enumerate(cases)], threads)
 
 
 def network(
@@ -57,10 +61,10 @@ def network(
 ) -> Callable[[], object]:
     """Something that runs a file, all optimisations on, on random data."""
     session = _session(str(path), threads, whole=True)
-    return _bound(session, _given(session, shapes))
+    return _bound(session, given(session, shapes))
 
 
-def _given(session: Any, shapes: dict[str, tuple[int, ...]]) -> list[Any]:
+def given(session: Any, shapes: dict[str, tuple[int, ...]]) -> list[Any]:
     """Random data; axes that a file leaves open are 1 unless a shape is given."""
     chance, given = numpy.random.default_rng(0), []
     for entry in session.get_inputs():
@@ -78,7 +82,7 @@ def layers(
     less what it costs itself, so that their sum is not the time of a run."""
     with TemporaryDirectory() as folder:
         session = _session(str(path), threads, whole=True, profile=str(Path(folder) / "run"))
-        run = _bound(session, _given(session, shapes))
+        run = _bound(session, given(session, shapes))
         for _ in range(rounds):
             run()
         events = json.loads(Path(session.end_profiling()).read_text(encoding="utf-8"))
@@ -124,35 +128,32 @@ def _bound(session: Any, given: list[Any]) -> Callable[[], object]:
     return lambda: session.run_with_iobinding(binding)
 
 
-def _turns(session: Any, data: Sequence[tuple[int, ...]], times: int) -> Callable[[], object]:
-    """Copies read and write a few buffers in turn, as the layers of a network do."""
-    _, runtime = packages()
+def _turns(parts: Sequence[tuple[Spec, int]], threads: int) -> Callable[[], object]:
+    """Operators that read and write buffers, those of one number the same ones: they take
+    turns in a few of them as the layers of a network do."""
+    session = _session(_model(parts), threads, whole=False)
     binding, chance = session.io_binding(), numpy.random.default_rng(0)
-    for i, shape in enumerate(data):
-        for j in range(min(TURNS, times)):
-            value = runtime.OrtValue.ortvalue_from_numpy(chance.random(shape, "float32"))
-            binding.bind_ortvalue_input(f"x{i}.{j}", value)
-    binding.bind_output("y0", "cpu")
+    value = packages()[1].OrtValue.ortvalue_from_numpy
+    first = {number: j for j, (_, number) in reversed(list(enumerate(parts)))}
+    for number, j in first.items():
+        for i, shape in enumerate(parts[j][0].data):
+            binding.bind_ortvalue_input(f"x{number}.{i}", value(chance.random(shape, "float32")))
+        binding.bind_output(f"y{j}", "cpu")
     session.run_with_iobinding(binding)
-    shape = binding.get_outputs()[0].shape()
-    make = runtime.OrtValue.ortvalue_from_shape_and_type
-    buffers = [make(shape, numpy.float32, "cpu") for _ in range(min(TURNS, times))]
+    buffers = dict(zip(first, binding.get_outputs()))
     binding.clear_binding_outputs()
-    for j in range(times):
-        binding.bind_ortvalue_output(f"y{j}", buffers[j % TURNS])
+    for j, (_, number) in enumerate(parts):
+        binding.bind_ortvalue_output(f"y{j}", buffers[number])
     return lambda: session.run_with_iobinding(binding)
 
 
-def _model(spec: Spec, copies: int) -> bytes:
+def _model(parts: Sequence[tuple[Spec, int]]) -> bytes:
     onnx, _ = packages()
     helper, chance = onnx.helper, _chance()
-    inputs = [
-        helper.make_tensor_value_info(f"x{i}.{j}", 1, shape)
-        for i, shape in enumerate(spec.data) for j in range(min(TURNS, copies))
-    ]  # fmt: skip
+    data = {f"x{n}.{i}": shape for spec, n in parts for i, shape in enumerate(spec.data)}
     nodes, stored = [], []
-    for j in range(copies):
-        names = [f"x{i}.{j % TURNS}" for i in range(len(spec.data))]
+    for j, (spec, number) in enumerate(parts):
+        names = [f"x{number}.{i}" for i in range(len(spec.data))]
         for i, weight in enumerate(spec.weights):
             array = numpy.asarray(weight)
             if isinstance(weight, tuple):  # weights that are equal onnxruntime would share
@@ -161,8 +162,9 @@ def _model(spec: Spec, copies: int) -> bytes:
             names.append(f"w{j}.{i}")
         names = [names[0], *names[2:], names[1]] if spec.sums else names
         nodes.append(helper.make_node(spec.op, names, [f"y{j}"], domain=spec.domain, **spec.attrs))
-    results = [helper.make_tensor_value_info(f"y{j}", 1, None) for j in range(copies)]
-    graph = helper.make_graph(nodes, "kernel", inputs, results, stored)
+    inputs = [helper.make_tensor_value_info(name, 1, shape) for name, shape in data.items()]
+    results = [helper.make_tensor_value_info(f"y{j}", 1, None) for j in range(len(parts))]
+    graph = helper.make_graph(nodes, "kernels", inputs, results, stored)
     opsets = [helper.make_opsetid(*pair) for pair in (("", 17), (MICROSOFT, 1), (BLOCKED, 1))]
     model: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
     return model
@@ -171,4 +173,4 @@ def _model(spec: Spec, copies: int) -> bytes:
 @cache
 def _chance() -> Any:
     """Numbers for weights; making new ones would take longer than the kernels."""
-    return numpy.random.default_rng(0).random(int(ROOM) + COPIES, "float32") * 0.1 - 0.05
+    return numpy.random.default_rng(0).random(int(ROOM) + MOST, "float32") * 0.1 - 0.05

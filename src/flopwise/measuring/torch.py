@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ast import literal_eval
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib import import_module
 from math import isqrt, prod
 from typing import Any
@@ -36,12 +36,12 @@ def has(case: Case) -> bool:
     return name in BUILDERS and not fused and (name != "unary" or case.kind.split()[1] in UNARY)
 
 
-def kernel(case: Case, threads: int = 1) -> tuple[Callable[[], object], int]:
+def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], object], int]:
     """Something that runs a kernel, and how many times it does."""
     torch = package()
     torch.set_num_threads(threads)
     function, data, weights = BUILDERS[case.kind.split()[0]](torch, case)
-    times = copies(case, sum(prod(w) for w in weights))
+    times = times or copies(case, sum(prod(w) for w in weights))
     given = [torch.rand(shape) for shape in data]
     learned = [[torch.rand(shape) * 0.1 for shape in weights] for _ in range(times)]
 
@@ -51,6 +51,17 @@ def kernel(case: Case, threads: int = 1) -> tuple[Callable[[], object], int]:
                 function(*given, *weight)
 
     return run, times
+
+
+def chain(cases: Sequence[Case], threads: int = 1) -> Callable[[], object]:
+    """Something that runs kernels one after the other."""
+    runs = [kernel(case, threads, 1)[0] for case in cases]
+
+    def run() -> None:
+        for one in runs:
+            one()
+
+    return run
 
 
 def built(source: str) -> Any:

@@ -22,7 +22,7 @@ from flopwise.analyses.why import critical, why
 from flopwise.cli import main
 from flopwise.errors import FlopwiseError, UnknownName
 from flopwise.measuring import calibration, clock
-from flopwise.measuring.calibration import Reading, Readings, company, device_file, measure
+from flopwise.measuring.calibration import Reading, Readings, device_file, measure
 from flopwise.measuring.samples import DESIGN, design
 from flopwise.passes.runtimes import RUNTIMES
 from support.written import written
@@ -305,12 +305,11 @@ def test_an_interrupted_calibration_goes_on(
     first = list(seen)
     seen.clear()
     patience[0] = 10**6
-    monkeypatch.setattr(calibration, "company", lambda *_: (0.5, 1.1))
     readings = measure("onnxruntime", 1, partial, share=0.1)
     assert len(first) == 30
     assert not set(first) & set(seen[: len(readings.found) - 30])
     assert {r.case.kind for r in readings.found} == {"gemm", "conv", "unary relu"}
-    assert (readings.noise, readings.more, readings.times) == (0.0, 0.5, 1.1)
+    assert readings.noise == 0.0
     with pytest.raises(FlopwiseError, match="partial holds another calibration"):
         measure("onnxruntime", 2, partial, share=0.1)
 
@@ -322,26 +321,8 @@ def test_time_runs_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(calibration, "monotonic", lambda: 10.0 * next(moments))
     monkeypatch.setattr(calibration, "ROUNDS", 1)
     monkeypatch.setattr(calibration, "AGAIN", 1)
-    monkeypatch.setattr(calibration, "company", lambda *_: (0.0, 1.0))
     found = measure("onnxruntime", 1, tmp_path / "partial", minutes=1.1, share=0.01).found
     assert len(found) == 6
-
-
-def test_what_kernels_take_among_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Chains on a machine where each kernel takes 3 products more, and a tenth longer."""
-    products = {c: 100 * _power(c) / 2e-4 for c in design(share=0.1) if work(c)[0] < 1e9}
-
-    class Module:
-        @staticmethod
-        def chain(cases: list[Case], threads: int) -> float:
-            return sum(3 + 1.1 * products[c] for c in cases)
-
-    class Timer:
-        threads = 1
-        products = staticmethod(lambda run: run)
-
-    readings = [Reading(c, p, 1.0) for c, p in products.items()]
-    assert company(Module, Timer(), readings) == pytest.approx((3, 1.1), rel=1e-3)
 
 
 @pytest.mark.parametrize("runtime", ["onnxruntime", "torch"])

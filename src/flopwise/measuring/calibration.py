@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import platform
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
@@ -17,9 +17,8 @@ from statistics import median
 from time import monotonic
 from typing import Any
 
-from flopwise import arrays as numpy
 from flopwise.analyses.cases import Case
-from flopwise.analyses.process import fit, least
+from flopwise.analyses.process import fit
 from flopwise.analyses.terms import terms, work
 from flopwise.errors import FlopwiseError, UnknownName, nearest
 from flopwise.measuring.clock import QUIET, Clock
@@ -29,8 +28,6 @@ RUNTIMES = {"onnxruntime": "onnxruntime", "eager": "torch"}  # what a runtime is
 AGAIN = 48  # cases measured a second time, for the noise
 ROUNDS = 7
 TWICE = 2  # copies of the calibration product: its weights stay in the nearest caches
-CHAINS, LINKS = 24, 24  # chains of kernels, and kernels in one
-SHORT, LIGHT = (1e7, 1e8, 1e9), 1e6  # operations, and elements moved, of kernels in a chain
 FEWEST = 4  # cases of a kind that can be fitted
 
 Progress = Callable[[int, int], None]
@@ -47,13 +44,10 @@ class Reading:
 
 @dataclass(frozen=True)
 class Readings:
-    """Cases measured, and in the median how far off they were when measured again. Among other
-    kernels each takes `more` products, and `times` as many as alone."""
+    """Cases measured, and in the median how far off they were when measured again."""
 
     found: tuple[Reading, ...]
     noise: float
-    more: float = 0.0
-    times: float = 1.0
 
 
 def backend(runtime: str) -> Any:
@@ -107,21 +101,7 @@ def measure(
     found = [known[c] for c in cases if c in known]
     some = Random(0).sample(found, min(AGAIN, len(found)))
     changes = [abs(read(module, clock, r.case).products / r.products - 1) for r in some]
-    return Readings(tuple(found), median(changes), *company(module, clock, found))
-
-
-def company(module: Any, clock: Clock, found: Sequence[Reading]) -> tuple[float, float]:
-    """What kernels take among others, whose code and data push theirs out of the caches:
-    products more for each of them, and times what each takes among its like."""
-    chance, rows, taken = Random(1), [], []
-    light = [r for r in found if work(r.case)[1] < LIGHT]
-    for i in range(CHAINS):
-        short = [r for r in light if work(r.case)[0] < SHORT[i % len(SHORT)]]
-        some = chance.sample(short, min(LINKS, len(short)))
-        rows.append([float(len(some)), sum(r.products for r in some)])
-        taken.append(clock.products(module.chain([r.case for r in some], clock.threads)))
-    more, times = least(numpy.array(rows), numpy.array(taken))
-    return float(more), float(times)
+    return Readings(tuple(found), median(changes))
 
 
 def _settings(module: Any, threads: int) -> dict[str, Any]:
@@ -173,8 +153,6 @@ def device_file(readings: Readings, runtime: str, threads: int, version: str) ->
         f"\n[peak]\nfloat32 = {rate:.4g}\n\n[memory]\nbandwidth = {moved:.4g}  # bytes/s",
         f"\n[calibration]\nversion = {json.dumps(version)}\nnoise = {readings.noise:.4f}",
         f"kernels = {len(times)}\nproduct = {unit:.6g}  # s, of the matrix product timed along",
-        "# what a kernel takes among others: seconds more, and times as long",
-        f"more = {readings.more * unit:.4g}\ntimes = {readings.times:.4f}",
     ]  # fmt: skip
     for kind in dict.fromkeys(c.kind for c in times):
         cases = [c for c in times if c.kind == kind]

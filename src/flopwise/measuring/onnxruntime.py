@@ -51,11 +51,6 @@ def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], o
     return _turns([(spec, j % TURNS) for j in range(times)], threads), times
 
 
-def chain(cases: Sequence[Case], threads: int = 1) -> Callable[[], object]:
-    """Something that runs kernels one after the other, each on data of its own."""
-    return _turns([(specs.spec(case), j) for j, case in enumerate(cases)], threads)
-
-
 def network(
     path: Path, shapes: dict[str, tuple[int, ...]], threads: int = 1
 ) -> Callable[[], object]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from ast import literal_eval
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from importlib import import_module
 from math import isqrt, prod
 from typing import Any
@@ -51,17 +51,6 @@ def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], o
                 function(*given, *weight)
 
     return run, times
-
-
-def chain(cases: Sequence[Case], threads: int = 1) -> Callable[[], object]:
-    """Something that runs kernels one after the other."""
-    runs = [kernel(case, threads, 1)[0] for case in cases]
-
-    def run() -> None:
-        for one in runs:
-            one()
-
-    return run
 
 
 def built(source: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any
 
 from flopwise import ops
 from flopwise.counts import ZERO, Counts
+from flopwise.dims import Dim
 from flopwise.graph import Node, Tensor
 from flopwise.ops import op
 
@@ -51,7 +52,8 @@ class Gradient:
 
     `saved` are tensors of the forward that it reads; `kept` are made in the forward for it
     alone (masks, places, statistics); `passes` are the operands whose gradient is that of the
-    result as it is, or a part of it; `again` is work of the forward that it repeats.
+    result as it is, or a part of it; `again` is work of the forward that it repeats;
+    `workspace` is bytes that it needs while it runs.
     """
 
     counts: Counts = ZERO
@@ -59,6 +61,7 @@ class Gradient:
     kept: tuple[Tensor, ...] = ()
     passes: Wants = frozenset()
     again: Counts = ZERO
+    workspace: Dim = 0
 
 
 def gradient(node: Node, wants: Wants, autograd: Autograd) -> Gradient | None:

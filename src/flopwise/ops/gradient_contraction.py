@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from flopwise import ops
 from flopwise.counts import ZERO, Counts, dots
-from flopwise.dims import Dim, floordiv, minimum, prod
+from flopwise.dims import Dim, floordiv, maximum, minimum, prod
 from flopwise.graph import Node, Shape, Tensor
 from flopwise.ops import attention as _attention  # noqa: F401 - its operators get rules here
 from flopwise.ops import rule
@@ -35,13 +36,27 @@ def swept(node: Node, inputs: Tensors, outputs: tuple[Tensor, ...], wants: Wants
 
 @rule("gradient", "conv")
 def conv(
-    node: Node, inputs: Tensors, outputs: tuple[Tensor, ...], wants: Wants,
+    node: Node, inputs: Tensors, outputs: tuple[Tensor, ...], wants: Wants, autograd: Autograd,
     n: Dim, c: Dim, y: Shape, k: Shape, stride: Any = 1, dilation: Any = 1,
 ) -> Gradient:  # fmt: skip
     """With respect to the input it is the transposed convolution of the result's gradient, whose
     products fall on as many places as that reaches."""
     places = {0: n * c * prod(reached(y, k, stride, dilation))}
-    return _swept(node, inputs, outputs[0], wants, places)
+    found = _swept(node, inputs, outputs[0], wants, places)
+    if autograd.backend != "cpu" or (prod(k) == 1 and stride in (1, None, [1], (1,) * len(y))):
+        return found
+    return replace(found, workspace=_reordered(inputs, outputs[0], wants))
+
+
+def _reordered(inputs: Tensors, result: Tensor, wants: Wants) -> Dim:
+    """oneDNN works on copies in an order of its own: of the data and of the result's gradient,
+    or of the weight's gradient; where the weight takes none, of that of the data. PyTorch takes
+    it for all windows but single elements (aten/src/ATen/native/Convolution.cpp, use_mkldnn)."""
+    data, weight = inputs[0], inputs[1]
+    assert data is not None and weight is not None
+    if 1 in wants:
+        return maximum(data.bytes + result.bytes, weight.bytes)
+    return maximum(result.bytes + weight.bytes, data.bytes)
 
 
 def _swept(

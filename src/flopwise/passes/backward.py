@@ -152,7 +152,7 @@ def _back(node: Node, rule: Gradient | None, tape: _Tape) -> None:
         view = bool(set(fresh) <= rule.passes)
         attrs = {"of": node.op, "phase": BACKWARD, "view": view, "amounts": record(rule.counts),
                  "again": record(rule.again), "forward": node,
-                 "workspace": node.attrs.get("workspace", 0)}  # fmt: skip
+                 "workspace": rule.workspace + node.attrs.get("workspace", 0)}  # fmt: skip
         inputs = tuple({t.name: t for t in (*arrived, *saved)}.values())
         name = f"{node.name or node.op}·gradient"
         made = _node(op, inputs, tuple(fresh.values()), name, node.scope, attrs, origin)

@@ -166,6 +166,67 @@ def test_selective_runs_no_contraction_again() -> None:
     assert counted.mac == 0 and counted.exp > 0
 
 
+def uneven() -> Graph:
+    """Blocks of which some are wide, and some dear to run again."""
+    x = first = Tensor("x", (512, 32), role="input")
+    nodes, width = [], 32
+    for i, (wider, act) in enumerate(
+        zip((64, 16, 96, 32, 48), ("gelu", "relu", "silu", "tanh", "gelu"))
+    ):
+        for j, (a, b) in enumerate(((width, wider), (wider, wider))):
+            weight = Tensor(f"blocks.{i}.{j}.weight", (b, a), role="weight")
+            hidden, out = Tensor(f"h{i}{j}"), Tensor(f"y{i}{j}")
+            scope = ("blocks", str(i))
+            nodes.append(Node("linear", (x, weight), (hidden,), {}, hidden.name, scope))
+            nodes.append(Node(act, (hidden,), (out,), {}, out.name, scope))
+            x = out
+        width = wider
+    return infer(Graph((first,), (x,), tuple(nodes), "uneven"))
+
+
+@pytest.mark.parametrize("build", [lambda: blocks(5), uneven])
+@pytest.mark.parametrize("share", [0.05, 0.2, 0.4, 0.6, 0.8, 0.95])
+def test_the_least_work_for_a_budget(build: Any, share: float) -> None:
+    """Against all 3^5 choices, each measured on its graph."""
+    from itertools import product
+
+    from flopwise.analyses.training_memory import peak_bytes
+    from flopwise.analyses.training_memory.optimal import CHOICES, checkpointed, segments
+    from flopwise.passes.checkpoint import blocks as spans_of
+
+    graph = build()
+    free = step(graph, SGD)
+    spans = spans_of(free.forward)
+    tried = []
+    for chosen in product(CHOICES, repeat=len(spans)):
+        again = segments(free.forward, spans, chosen)
+        found = step(graph, Recipe("sgd", checkpoint=again))
+        tried.append((peak_bytes(found), work(found)))
+    least, most = min(tried)[0], peak_bytes(free)
+    budget = int(least + share * (most - least))
+    best = min(done for peak, done in tried if peak <= budget)
+    found = checkpointed(graph, free, budget)
+    assert peak_bytes(found) <= budget
+    assert work(found) == best
+
+
+def work(training: Any) -> int:
+    counted = training.counts["recomputation"]
+    return 2 * counted.mac + sum(
+        n for name, n in counted.items() if name not in ("mac", "dot", "read", "write")
+    )
+
+
+def test_a_budget_that_nothing_fits() -> None:
+    found = run(VGG, "--train", "--checkpoint", "optimal", "--memory-budget", "1GiB", code=2)
+    assert "no checkpointing fits in 1,073,741,824 bytes" in found
+    told = json.loads(
+        run(VGG, "--train", "--batch", 64, "--checkpoint", "optimal", "--memory-budget", "6GiB",
+            "--format", "json")
+    )  # fmt: skip
+    assert told["peak_bytes"] <= 6 * 2**30 and told["recipe"]["checkpoint"] == "optimal"
+
+
 def test_files_without_modules_are_cut_by_the_root() -> None:
     """Chen et al. 2016: √n parts of √n layers."""
     from flopwise.passes.checkpoint import segments
@@ -269,6 +330,9 @@ def test_the_command_and_its_json() -> None:
 
 WRONG = {
     ("--checkpoint", "bloc"): "no checkpointing 'bloc'; did you mean block",
+    ("--checkpoint", "optimal"): "give --memory-budget 16GiB",
+    ("--memory-budget", "1GiB"): "is for --checkpoint optimal",
+    ("--checkpoint", "optimal", "--memory-budget", "much"): "'much' is no quantity",
     ("--checkpoint", "attention"): "no attention to run again",
     ("--optimizer", "adan"): "did you mean adam",
     ("--accumulate", "-2"): "cannot be accumulated over -2",

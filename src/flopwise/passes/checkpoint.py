@@ -34,7 +34,8 @@ def segments(graph: Graph, how: str) -> tuple[Segment, ...]:
     """What runs again under one of CHECKPOINTING. Raises UnknownName, and FlopwiseError where
     nothing of the kind is found."""
     if how not in CHECKPOINTING:
-        raise UnknownName(f"no checkpointing '{how}'; {nearest(how, list(CHECKPOINTING))}")
+        known = [*CHECKPOINTING, "optimal"]  # for a budget: analyses.training_memory.optimal
+        raise UnknownName(f"no checkpointing '{how}'; {nearest(how, known)}")
     if how == "none":
         return ()
     if how == "attention":

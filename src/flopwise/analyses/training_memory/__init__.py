@@ -103,7 +103,7 @@ def of_step(training: Training) -> TrainingMemory:
     if training.by == "trace":
         raise FlopwiseError("what a step keeps is known by rule: load it with mode='train-forward'")
     fixed, recipe = static(training), training.recipe
-    graph = _summed(training) if recipe.accumulate > 1 else training.graph
+    graph = stepped(training)
     moments = tuple(_moments(graph, fixed.always(recipe)))
     peak, place = highest([moment.live_bytes for moment in moments])
     turn = next(i for i, m in enumerate(moments) if m.phase in ("backward", "recomputation"))
@@ -126,9 +126,8 @@ def of_step(training: Training) -> TrainingMemory:
 
 def peak_bytes(training: Training) -> Dim:
     """The peak alone."""
-    recipe = training.recipe
-    graph = _summed(training) if recipe.accumulate > 1 else training.graph
-    return static(training).always(recipe) + highest([at.bytes for at in walk(graph, held=True)])[0]
+    top, _ = highest([at.bytes for at in walk(stepped(training), held=True)])
+    return static(training).always(training.recipe) + top
 
 
 def _moments(graph: Graph, always: Dim) -> Iterator[Moment]:
@@ -137,9 +136,11 @@ def _moments(graph: Graph, always: Dim) -> Iterator[Moment]:
         yield Moment(at.node.name, named, phase(at.node), always + at.bytes)
 
 
-def _summed(training: Training) -> Graph:
-    """The step in which gradients join sums that are there from the start (and to the end), so
-    that each ends where it is made."""
+def stepped(training: Training) -> Graph:
+    """The graph whose lives are followed. Where gradients join sums that are there from the start
+    and to the end, each ends where it is made."""
+    if training.recipe.accumulate == 1:
+        return training.graph
     graph, names = training.graph, {grad.name for _, grad in training.learned}
 
     def there(node: Node) -> Node:

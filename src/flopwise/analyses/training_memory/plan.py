@@ -8,9 +8,11 @@ from functools import cache
 from typing import Any
 
 from flopwise import devices
+from flopwise.analyses.budget import quantity
 from flopwise.analyses.training.step import Recipe, Training, step
 from flopwise.analyses.training_memory import TrainingMemory, of_step, peak_bytes
 from flopwise.analyses.training_memory.fit import fit
+from flopwise.analyses.training_memory.optimal import checkpointed
 from flopwise.devices import Device
 from flopwise.errors import FlopwiseError, UnknownName, nearest
 from flopwise.graph import Graph
@@ -26,8 +28,10 @@ BACKENDS = ("gpu", "cpu")
 class Plan:
     """How a model is trained: see `flopwise memory --help`.
 
-    `lora` is the rank of adapters (None: all weights learn), `backend` whose PyTorch kernels say
-    what is kept (unless given, the kind of the device). Raises FlopwiseError for what cannot be.
+    `lora` is the rank of adapters (None: all weights learn). `memory_budget` is bytes (or "16GiB")
+    for `checkpoint="optimal"`; unless given, what may be used of the device. `backend` is whose
+    PyTorch kernels say what is kept; unless given, by the kind of the device. Raises FlopwiseError
+    for what cannot be.
     """
 
     optimizer: str = "adamw"
@@ -35,6 +39,7 @@ class Plan:
     frozen: tuple[str, ...] = ()
     loss: str = "none"
     checkpoint: str = "none"
+    memory_budget: float | str | None = None
     amp: str = ""
     master_weights: bool = False
     lora: int | None = None
@@ -54,7 +59,15 @@ class Plan:
             raise FlopwiseError("targets and quantization are those of adapters: give --lora RANK")
         if not 0 < self.memory_share <= 1:
             raise FlopwiseError(f"--memory-share {self.memory_share:g}: must be above 0, at most 1")
+        if self.memory_budget is not None and not self.optimal:
+            raise FlopwiseError("--memory-budget is for --checkpoint optimal")
+        if self.optimal:
+            _ = self.budget
         _ = self.adapters, self.recipe
+
+    @property
+    def optimal(self) -> bool:
+        return self.checkpoint == "optimal"
 
     @property
     def on(self) -> Device | None:
@@ -71,16 +84,30 @@ class Plan:
         """What the step is made from. PyTorch updates all weights at once on a GPU."""
         on = self.on
         backend = self.backend or ("cpu" if on is not None and on.kind.startswith("cpu") else "gpu")
-        autograd = Autograd(backend, self.fused_attention)
+        again = "none" if self.optimal else self.checkpoint
         return Recipe(
-            self.optimizer, self.loss, self.frozen, self.accumulate, autograd, backend == "gpu",
-            self.amp, self.master_weights, self.checkpoint,
+            self.optimizer, self.loss, self.frozen, self.accumulate,
+            Autograd(backend, self.fused_attention), backend == "gpu", self.amp,
+            self.master_weights, again,
         )  # fmt: skip
 
     def step(self, graph: Graph) -> Training:
         """The step of a network as it is loaded."""
         graph = adapt(graph, self.adapters) if self.adapters is not None else graph
-        return step(graph, self.recipe)
+        training = step(graph, self.recipe)
+        if not self.optimal:
+            return training
+        return checkpointed(graph, training, self.budget)
+
+    @property
+    def budget(self) -> float:
+        """Bytes that an optimal checkpointing has to stay within. Raises FlopwiseError."""
+        on, given = self.on, self.memory_budget
+        if given is not None:
+            return float(quantity(given) if isinstance(given, str) else given)
+        if on is None or on.memory_bytes is None:
+            raise FlopwiseError("optimal for how much memory? give --memory-budget 16GiB")
+        return on.memory_bytes * self.memory_share
 
 
 WORDS = frozenset(f.name for f in fields(Plan))
@@ -107,7 +134,9 @@ def asked(source: Any, load: Callable[..., Graph], options: Mapping[str, Any]) -
 def _search(
     source: Any, load: Callable[..., Graph], others: Mapping[str, Any], plan: Plan
 ) -> Callable[[int], int] | None:
-    """The peak as a function of the batch; None where the model has one batch only."""
+    """The peak as a function of the batch; None where the model has one batch only. No
+    checkpointing allows a larger one than that of every block."""
+    plan = replace(plan, checkpoint="block", memory_budget=None) if plan.optimal else plan
     shapes, arguments = shapes_of(others.get("inputs"))
     if arguments is not None:
         return None

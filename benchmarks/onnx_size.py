@@ -185,6 +185,9 @@ TOOLS = {
 }  # fmt: skip
 
 
+SLOW = {"onnx-opcounter"}  # a minute and 12 GB: on the first file only
+
+
 def installed(package: str) -> str:
     try:
         return metadata.version(package)
@@ -238,7 +241,7 @@ def big_rows(folder: Path) -> Iterator[str]:
         size = sum(p.stat().st_size for p in folder.iterdir()) / 1e9
         for tool, (package, code) in TOOLS.items():
             version = installed(package)
-            if not version:
+            if not version or (tool in SLOW and make is not inline):
                 continue
             times = 3 if tool == "flopwise" else 1  # others take their time, on a warm cache
             told = best(code.format(path=str(path)), times)
@@ -265,7 +268,8 @@ HEAD = """# ONNX files of any size
 Written by `benchmarks/onnx_size.py` in one run, on {cores} cores, Python {python}: whole
 processes, with the file in the page cache (the best of three runs of flopwise, one of the
 others): the time that passed, that of the processor (the machine had other work, {load:.0f}
-processes at the start), and the peak of resident memory.
+processes at the start), and the peak of resident memory. onnx-opcounter is run on the first
+file only.
 
 ## A file of 1.9 GB
 

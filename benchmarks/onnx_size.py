@@ -251,8 +251,11 @@ def big_rows(folder: Path) -> Iterator[str]:
             left.unlink()
 
 
+SIZES = (6250, 12500, 25000, 50000)
+
+
 def long_rows(folder: Path) -> Iterator[str]:
-    for nodes in (6250, 12500, 25000, 50000):
+    for nodes in SIZES:
         path = folder / "long.onnx"
         long_graph(path, nodes)
         call = "from flopwise.cli import main; main([{path!r}{more}, '--format', 'json'])"
@@ -265,10 +268,10 @@ def long_rows(folder: Path) -> Iterator[str]:
 
 HEAD = """# ONNX files of any size
 
-Written by `benchmarks/onnx_size.py` in one run, on {cores} cores, Python {python}: whole
+Written by `benchmarks/onnx_size.py`, tool after tool, on {cores} cores, Python {python}: whole
 processes, with the file in the page cache (the best of three runs of flopwise, one of the
-others): the time that passed, that of the processor (the machine had other work, {load:.0f}
-processes at the start), and the peak of resident memory. onnx-opcounter is run on the first
+others): the time that passed, that of the processor (the machine had other work, a load of
+{load:.0f}), and the peak of resident memory. onnx-opcounter is run on the first
 file only.
 
 ## A file of 1.9 GB

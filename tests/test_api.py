@@ -52,3 +52,10 @@ def test_a_profile_adds_up_and_subtracts() -> None:
     assert (two - one).mac == one.total().mac
     assert sum(c.mac for c in one.by_op().values()) == one.total().mac
     assert one.by_scope(1)[("conv1",)].mac == 105_415_200
+
+
+def test_a_profile_is_one_line_at_a_prompt() -> None:
+    assert repr(flopwise.count("examples/vgg16.prototxt")) == (
+        "<Profile of VGG-16: 138,357,544 params, 15,470,264,320 MACs, "
+        "30,940,528,640 flops, coverage 100.0%>"
+    )

@@ -210,6 +210,16 @@ class Profile:
 
         return to_dict(self)
 
+    def __repr__(self) -> str:
+        """One line, for a prompt; `print` gives the table."""
+        from flopwise.reports import exact, percent
+
+        return (
+            f"<Profile of {self.graph.name}: {exact(self.params)} params, "
+            f"{exact(self.total().mac)} MACs, {exact(self.value())} {self.convention.name}, "
+            f"coverage {percent(self.coverage)}>"
+        )
+
     def __str__(self) -> str:
         from flopwise.reports.table import render
 

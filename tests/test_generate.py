@@ -371,7 +371,7 @@ def test_more_of_everything_takes_longer() -> None:
     base = serve(decoder(LLAMA), H100, Plan(1024, 256, 4))
     for more in ({"prompt": 2048}, {"batch": 8}):
         found = serve(
-            decoder(LLAMA), H100, Plan(**{"prompt": 1024, "output": 256, "batch": 4, **more})
+            decoder(LLAMA), H100, Plan(**{"prompt": 1024, "tokens": 256, "batch": 4, **more})
         )
         assert found.ttft > base.ttft and found.tpot > base.tpot
     few = serve(decoder(LLAMA), H100, Plan(1024, 256, 4, weights="int4"))
@@ -390,12 +390,12 @@ def run(*arguments: object, code: int = 0) -> str:
     return result.stdout if code == 0 else result.stderr
 
 
-ASKED = (LLAMA, "--device", "h100", "--prompt", 2048, "--output", 512, "--batch", 8)
+ASKED = (LLAMA, "--device", "h100", "--prompt", 2048, "--tokens", 512, "--batch", 8)
 
 
 def test_json_is_what_python_says() -> None:
     told = json.loads(run(*ASKED, "--format", "json", "--explain"))
-    found = flopwise.generate(LLAMA, "h100", prompt=2048, output=512, batch=8)
+    found = flopwise.generate(LLAMA, "h100", prompt=2048, tokens=512, batch=8)
     assert told["schema"] == "flopwise-generate/1"
     assert (told["ttft_s"], told["tpot_s"]) == (found.ttft, found.tpot)
     assert told["params"] == told["active_params"] == 8_030_261_248
@@ -410,7 +410,7 @@ def test_json_is_what_python_says() -> None:
 
 def test_explanations_multiply_out() -> None:
     """Numbers that stand in a product are the number that stands after it."""
-    found = flopwise.generate(LLAMA, "h100", prompt=2048, output=512, batch=8)
+    found = flopwise.generate(LLAMA, "h100", prompt=2048, tokens=512, batch=8)
     checked = 0
     for f in explain(found):
         if f.result.endswith(" B"):
@@ -442,9 +442,9 @@ def test_sweeps() -> None:
     ]
     points = json.loads(run(*ASKED, *vary, "--format", "json"))["points"]
     assert [float(r["tpot_s"]) for r in rows] == [p["tpot_s"] for p in points]
-    one = flopwise.generate(LLAMA, "h100", prompt=4096, output=512, batch=16)
+    one = flopwise.generate(LLAMA, "h100", prompt=4096, tokens=512, batch=16)
     assert points[-1]["tpot_s"] == one.tpot and points[-1]["fits"] is True
-    assert run(*ASKED, *vary, "--format", "markdown").count("\n| ") == 7
+    assert run(*ASKED, *vary, "--format", "markdown").count("\n| ") == 8
     assert "first token" in run(*ASKED, *vary)
     picture = ElementTree.fromstring(run(*ASKED, *vary, "--format", "svg"))
     lines = picture.findall(".//{http://www.w3.org/2000/svg}polyline")
@@ -454,7 +454,7 @@ def test_sweeps() -> None:
 BAD = [
     (["--device", "nope"], "no device 'nope'"),
     (["--prompt", 0], "--prompt 0: must be from 1"),
-    (["--output", -1], "--output -1: must be from 1"),
+    (["--tokens", -1], "--tokens -1: must be from 1"),
     (["--batch", 0], "--batch 0: must be from 1"),
     (["--tp", 0], "--tp 0: must be 1 or more"),
     (["--tp", 2, "--device", "l4"], "needs the bandwidth between the devices"),
@@ -475,8 +475,8 @@ BAD = [
     (["--vary", "batch=1:3", "--explain"], "--explain is for one point"),
     (["--vary", "prompt=1:3", "--format", "svg"], "a plot needs batches"),
     (["--vary", "batch=4096,8192", "--format", "svg"], "no point of this sweep fits"),
-    (["--vary", "batch=1:3", "--format", "html"], "no format 'html' of sweeps"),
-    (["--format", "csv"], "no format 'csv' of one point"),
+    (["--vary", "batch=1:3", "--format", "htm"], "no format 'htm'; did you mean html"),
+    (["--format", "cvs"], "no format 'cvs'; did you mean csv"),
     (["--device", "gtx", "--weights", "fp8"], "no device 'gtx'"),
 ]  # fmt: skip
 

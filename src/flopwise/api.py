@@ -281,7 +281,7 @@ def generate(config: Any, device: str | Device, **asked: Any) -> Serving:
 
 
 def generate_sweep(config: Any, vary: Any, device: str | Device, **asked: Any) -> list[Point]:
-    """`generate` at many points: `vary` has values of batch, prompt, output, prefix and tp, as
+    """`generate` at many points: `vary` has values of batch, prompt, tokens, prefix and tp, as
     `sweep` takes them. Raises FlopwiseError."""
     from flopwise.analyses.serving.sweep import generate_sweep as analyse
 

@@ -7,13 +7,13 @@ from typing import Any
 
 import click
 
-from flopwise.cli import emit, terminal
+from flopwise.cli import FORMATS, emit, show
 from flopwise.errors import FlopwiseError
 
 OPTIONS = (
     click.option("--device", "-d", required=True, metavar="NAME", help="A name, or a device file."),
     click.option("--prompt", type=int, default=1024, show_default=True, help="Tokens given."),
-    click.option("--output", type=int, default=256, show_default=True, help="Tokens made."),
+    click.option("--tokens", type=int, default=256, show_default=True, help="Tokens made."),
     click.option("--batch", type=int, default=1, show_default=True, help="Sequences at a time."),
     click.option("--tp", type=int, default=1, show_default=True, help="Devices for each layer."),
     click.option("--link", metavar="RATE", help="Bytes/s between devices, if not their own."),
@@ -27,11 +27,11 @@ OPTIONS = (
     click.option("--memory-share", type=float, default=0.9, show_default=True,
                  help="Of a device's memory that may be used."),
     click.option("--vary", "varies", multiple=True, metavar="NAME=START:STOP:STEP",
-                 help="batch, prompt, output, prefix or tp; every combination."),
+                 help="batch, prompt, tokens, prefix or tp; every combination."),
     click.option("--explain", is_flag=True, help="Each formula in letters, then in numbers."),
     click.option("--format", "fmt", default="table", metavar="NAME",
-                 help="table or json; of --vary also csv, markdown and svg."),
-    click.option("-o", "path", type=click.Path(path_type=Path), help="Write to a file."),
+                 help=FORMATS + "; of --vary also svg."),
+    click.option("-o", "--output", type=click.Path(path_type=Path), help="Write to a file."),
 )  # fmt: skip
 
 
@@ -44,7 +44,7 @@ def options(command: Any) -> Any:
 @click.command()
 @click.argument("config")
 @options
-def generate(config: str, varies: tuple[str, ...], explain: bool, fmt: str, path: Path | None,
+def generate(config: str, varies: tuple[str, ...], explain: bool, fmt: str, output: Path | None,
              **asked: Any) -> None:  # fmt: skip
     """Time, memory and tokens per second of a decoder (a config.json) that generates text."""
     from flopwise import api
@@ -54,13 +54,11 @@ def generate(config: str, varies: tuple[str, ...], explain: bool, fmt: str, path
     if varies:
         if explain:
             raise FlopwiseError("--explain is for one point: leave out --vary")
-        emit(serving.swept(api.generate_sweep(config, varies, **asked), fmt, terminal()), path)
+        points = api.generate_sweep(config, varies, **asked)
+        if fmt == "svg":
+            emit(serving.curves(points), output)
+        else:
+            show(serving.swept(points), fmt, output)
         return
     found = api.generate(config, **asked)
-    if fmt not in ("table", "json"):
-        raise FlopwiseError(f"no format '{fmt}' of one point: table or json (csv with --vary)")
-    if fmt == "json":
-        emit(serving.to_json(found, formulas(found) if explain else ()), path)
-    else:
-        told = serving.explained(formulas(found)) if explain else serving.render(found)
-        emit(told, path)
+    show(serving.page(found, formulas(found) if explain else ()), fmt, output)

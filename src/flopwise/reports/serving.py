@@ -1,28 +1,32 @@
-"""A served model as text, JSON, tables over many points, and a plot."""
+"""A served model; tables over many points, and a plot."""
 
 from __future__ import annotations
 
-import csv
-import io
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 from flopwise.analyses.serving import Phase, Serving
 from flopwise.analyses.serving.explain import Formula
-from flopwise.analyses.serving.sweep import COLUMNS, Point
-from flopwise.errors import FlopwiseError, UnknownName, nearest
+from flopwise.analyses.serving.sweep import Point
+from flopwise.errors import FlopwiseError
 from flopwise.reports import exact, memory, percent, plot
 from flopwise.reports.latency import duration
-from flopwise.reports.markdown import escape
-from flopwise.reports.table import grid
+from flopwise.reports.page import Grid, Page
 
 HEADINGS = ["first token", "each token", "tokens/s", "per user", "memory", "fit at most", "fits"]
 
 
-def render(found: Serving) -> str:
-    """What a person asks first: how long, how many, does it fit."""
+def page(found: Serving, formulas: Sequence[Formula] = ()) -> Page:
+    """What a person asks first: how long, how many, does it fit; or each formula."""
+    told = [{"what": f.what, "letters": f.letters, "numbers": f.numbers, "result": f.result}
+            for f in formulas]  # fmt: skip
+    text = explained(formulas) if formulas else "\n".join(_lines(found))
+    title = f"{found.decoder.name} on {found.machine.device.name}"
+    return Page(title, [text], to_dict(found) | ({"formulas": told} if told else {}), told)
+
+
+def _lines(found: Serving) -> list[str]:
     low, high = found.band
     text = [
         *_asked(found),
@@ -38,7 +42,7 @@ def render(found: Serving) -> str:
         "",
         *_held(found),
     ]
-    return "\n".join([*text, *(f"note: {note}" for note in found.notes)])
+    return [*text, *(f"note: {note}" for note in found.notes)]
 
 
 def _asked(found: Serving) -> list[str]:
@@ -51,7 +55,7 @@ def _asked(found: Serving) -> list[str]:
     cached = f", {exact(plan.prefix)} of the prompt cached" if plan.prefix else ""
     return [
         f"{decoder.name}: {decoder.family}, {exact(found.params)} params{active}; {layers}",
-        f"{devices}; {exact(plan.batch)} x {exact(plan.prompt)} tokens and {exact(plan.output)} "
+        f"{devices}; {exact(plan.batch)} x {exact(plan.prompt)} tokens and {exact(plan.tokens)} "
         f"more{cached}; weights {found.stored.weights.name}, cache {found.stored.cache}",
     ]
 
@@ -105,7 +109,7 @@ def to_dict(found: Serving) -> dict[str, Any]:
         "schema": "flopwise-generate/1",
         "model": {"name": found.decoder.name, "family": found.decoder.family},
         "device": found.machine.device.name,
-        "tp": plan.ranks, "prompt": plan.prompt, "output": plan.output, "batch": plan.batch,
+        "tp": plan.ranks, "prompt": plan.prompt, "output": plan.tokens, "batch": plan.batch,
         "prefix": plan.prefix, "weights": found.stored.weights.name, "kv": found.stored.cache,
         "params": found.params, "active_params": found.active,
         "kv_elements_per_token": found.decoder.per_token,
@@ -132,21 +136,12 @@ def _phase(phase: Phase) -> dict[str, Any]:
     return {"macs": phase.macs, "seconds": phase.seconds.total, **parts}
 
 
-def to_json(found: Serving, formulas: Sequence[Formula] = ()) -> str:
-    told = [{"what": f.what, "letters": f.letters, "numbers": f.numbers, "result": f.result}
-            for f in formulas]  # fmt: skip
-    record = to_dict(found) | ({"formulas": told} if told else {})
-    return json.dumps(record, indent=1, ensure_ascii=False)
-
-
-def swept(points: Sequence[Point], fmt: str, width: int | None = None) -> str:
-    """Many points as a table, csv, json, markdown or svg. Raises UnknownName."""
-    kinds = {"csv": _csv, "json": _json, "markdown": _markdown, "svg": curves}
-    if fmt == "table":
-        return grid([*points[0].sizes, *HEADINGS], _cells(points), 0, width)
-    if fmt not in kinds:
-        raise UnknownName(f"no format '{fmt}' of sweeps; {nearest(fmt, ['table', *kinds])}")
-    return kinds[fmt](points)
+def swept(points: Sequence[Point]) -> Page:
+    """Many points, a row each."""
+    first, rows = points[0].found, [dict(p.row()) for p in points]
+    title = f"{first.decoder.name} on {first.machine.device.name}"
+    record = {"schema": "flopwise-generate-sweep/1", "points": rows}
+    return Page(title, [Grid([*points[0].sizes, *HEADINGS], _cells(points), 0)], record, rows)
 
 
 def _cells(points: Sequence[Point]) -> list[list[str]]:
@@ -157,26 +152,6 @@ def _cells(points: Sequence[Point]) -> list[list[str]]:
          {True: "yes", False: "no", None: "?"}[row["fits"]]]
         for p in points for row in (p.row(),)
     ]  # fmt: skip
-
-
-def _csv(points: Sequence[Point]) -> str:
-    text = io.StringIO()
-    writer = csv.DictWriter(text, [*points[0].sizes, *COLUMNS], lineterminator="\n")
-    writer.writeheader()
-    writer.writerows(p.row() for p in points)
-    return text.getvalue().rstrip("\n")
-
-
-def _json(points: Sequence[Point]) -> str:
-    rows = ",\n  ".join(json.dumps(p.row()) for p in points)
-    schema = '"schema": "flopwise-generate-sweep/1"'
-    return f'{{\n {schema},\n "points": [\n  {rows}\n ]\n}}'
-
-
-def _markdown(points: Sequence[Point]) -> str:
-    headings = [*points[0].sizes, *HEADINGS]
-    rows = [headings, ["--:" for _ in headings], *_cells(points)]
-    return "\n".join("| " + " | ".join(map(escape, row)) + " |" for row in rows)
 
 
 def curves(points: Sequence[Point]) -> str:

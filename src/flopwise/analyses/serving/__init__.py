@@ -87,7 +87,7 @@ class Serving:
     @property
     def latency(self) -> float:
         """From the prompt to the last token; the first comes with the prompt."""
-        return self.ttft + (self.plan.output - 1) * self.tpot
+        return self.ttft + (self.plan.tokens - 1) * self.tpot
 
     @property
     def rate(self) -> float:
@@ -102,7 +102,7 @@ class Serving:
     @property
     def overall(self) -> float:
         """Output tokens per second, prompts included."""
-        return self.plan.batch * self.plan.output / self.latency
+        return self.plan.batch * self.plan.tokens / self.latency
 
     @property
     def fits(self) -> bool | None:

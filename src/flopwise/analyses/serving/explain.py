@@ -88,7 +88,7 @@ def _decode(found: Serving) -> Iterator[Formula]:
     plan = found.plan
     yield Formula(
         "tokens that a step looks at", "prompt + output/2",
-        f"{plan.prompt} + {plan.output}/2", f"{plan.context:,}",
+        f"{plan.prompt} + {plan.tokens}/2", f"{plan.context:,}",
     )  # fmt: skip
     what = "a pass of the model" if found.guessing else "time per output token"
     yield from _time(found, what, found.decode.seconds, found.decode.loads)

@@ -18,10 +18,10 @@ MOST = 10**9
 @dataclass(frozen=True)
 class Plan:
     """`batch` sequences at a time, each of `prompt` tokens, `prefix` of which are the same for
-    all and cached, and of `output` tokens made one after another."""
+    all and cached, and of `tokens` made one after another."""
 
     prompt: int
-    output: int
+    tokens: int
     batch: int = 1
     prefix: int = 0
     ranks: int = 1
@@ -32,7 +32,7 @@ class Plan:
     link: float | None = None
 
     def __post_init__(self) -> None:
-        for name in ("prompt", "output", "batch", "chunk"):
+        for name in ("prompt", "tokens", "batch", "chunk"):
             value = getattr(self, name)
             if not 0 < value <= MOST:
                 raise FlopwiseError(f"--{name} {value}: must be from 1 to {MOST:,}")
@@ -49,7 +49,7 @@ class Plan:
     @property
     def longest(self) -> int:
         """Tokens of a sequence that has come to its end."""
-        return self.prompt + self.output
+        return self.prompt + self.tokens
 
     @property
     def passes(self) -> int:
@@ -59,7 +59,7 @@ class Plan:
     @property
     def context(self) -> int:
         """Tokens that a step of the output looks at, its own included, in the mean."""
-        return self.prompt + max(1, self.output // 2)
+        return self.prompt + max(1, self.tokens // 2)
 
 
 @dataclass(frozen=True)
@@ -86,20 +86,20 @@ class Guessing:
 
 
 def planned(
-    read: Callable[[Any], Decoder], prompt: int = 1024, output: int = 256, batch: int = 1,
+    read: Callable[[Any], Decoder], prompt: int = 1024, tokens: int = 256, batch: int = 1,
     tp: int = 1, link: float | str | None = None, weights: str = "", kv: str = "", prefix: int = 0,
     draft: Any = None, guess: int = 4, acceptance: float | None = None, chunk: int = CHUNK,
     memory_share: float = MEMORY_SHARE,
 ) -> tuple[Plan, Guessing | None]:  # fmt: skip
     """A plan by the words of the command line, and the draft, where there is one.
 
-    `prompt`, `output`, `prefix` and `chunk` are tokens, `batch` sequences, `tp` devices for each
-    layer with `link` bytes/s from one to another; `weights` and `kv` are dtypes (empty: those
-    of the config); `draft` is a config that guesses `guess` tokens, each right with probability
+    `prompt`, `tokens` (made), `prefix` and `chunk` are tokens, `batch` sequences, `tp` devices
+    for each layer with `link` bytes/s from one to another; `weights` and `kv` are dtypes (empty:
+    those of the config); `draft` is a config that guesses `guess` tokens, each right with probability
     `acceptance`. Raises FlopwiseError.
     """
     rate = float(quantity(link)) if isinstance(link, str) else link
-    plan = Plan(prompt, output, batch, prefix, tp, weights, kv, chunk, memory_share, rate)
+    plan = Plan(prompt, tokens, batch, prefix, tp, weights, kv, chunk, memory_share, rate)
     if draft is None:
         return plan, None
     if acceptance is None:

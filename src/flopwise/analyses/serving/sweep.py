@@ -14,7 +14,7 @@ from flopwise.analyses.sweep.ranges import grid, parse_varies
 from flopwise.devices import Device
 from flopwise.errors import UnknownName, nearest
 
-VARIES = {"batch": "batch", "prompt": "prompt", "output": "output", "tp": "ranks",
+VARIES = {"batch": "batch", "prompt": "prompt", "tokens": "tokens", "tp": "ranks",
           "prefix": "prefix"}  # fmt: skip
 COLUMNS = (
     "ttft_s", "tpot_s", "tokens_per_s", "tokens_per_s_per_user", "memory_bytes", "cache_bytes",

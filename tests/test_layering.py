@@ -184,7 +184,7 @@ PRINTING = {
     "__init__.short": "a prefix: 25.5 M", "__init__.memory": "a unit: 97.4 MiB",
     "card.rounded": "a prefix", "card.coverage": "how many of how many",
     "comparison._change": "in per cent", "footprint.bars": "the height of a bar",
-    "latency.duration": "a unit: 1.3 ms", "latency.render": "in per cent",
+    "latency.duration": "a unit: 1.3 ms", "latency.page": "in per cent",
     "latency._row": "in per cent", "notebook.render": "rows left out",
     "reconciliation.to_json": "the last digit of a claim", "training.duration": "a unit: 26 days",
 }  # fmt: skip

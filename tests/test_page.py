@@ -80,6 +80,7 @@ COMMANDS = {
     "memory": [ALEXNET],
     "reconcile": [ALEXNET, "--claim", "724M MACs"],
     "compare --why": [ALEXNET, str(EXAMPLES / "vgg16.prototxt"), "--device", "v100"],
+    "predict": [ALEXNET, "--device", "v100"],
     "train": [ALEXNET, "--samples", "1000", "--device", "v100", "--explain"],
     "generate": [LLAMA, "--device", "h100", "--explain"],
     "generate --vary": ["batch=1:8:x2", LLAMA, "--device", "h100"],

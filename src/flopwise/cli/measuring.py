@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from flopwise.cli import emit, model_options, request, terminal
+from flopwise.cli import FORMATS, emit, model_options, request, show
 from flopwise.errors import FlopwiseError
 
 
@@ -26,8 +26,8 @@ from flopwise.errors import FlopwiseError
     "--format",
     "fmt",
     default="table",
-    type=click.Choice(["table", "json"]),
-    help="Of what --verify finds.",
+    metavar="NAME",
+    help=f"Of what --verify finds: {FORMATS}.",
 )
 @click.option(
     "-o",
@@ -90,10 +90,10 @@ def _measured(runtime: str, threads: int, partial: Path, minutes: float | None) 
 
 def _verify(models: tuple[str, ...], device: Path, fmt: str) -> None:
     from flopwise.measuring.verify import verify
-    from flopwise.reports.verification import networks, to_json
+    from flopwise.reports.verification import networks
 
     found = [verify(model, str(device)) for model in models]
-    emit(to_json(found) if fmt == "json" else networks(found, terminal()), None)
+    show(networks(found), fmt, None)
 
 
 @click.command()
@@ -107,7 +107,7 @@ def measure(
 ) -> None:  # fmt: skip
     """Run a model on this machine: predicted beside measured, per layer."""
     from flopwise.measuring.verify import verify
-    from flopwise.reports.verification import kernels, to_json
+    from flopwise.reports.verification import kernels
 
     found = verify(model, device, rounds, each=True, **request(inputs, batch, dtype))
-    emit(to_json([found]) if fmt == "json" else kernels(found, terminal()), output)
+    show(kernels(found), fmt, output)

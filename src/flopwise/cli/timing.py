@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from flopwise.cli import emit, model_options, request, terminal
+from flopwise.cli import model_options, request, show
 
 
 @click.command()
@@ -42,7 +42,7 @@ def predict(
     if output is not None and output.suffix in (".svg", ".png"):
         picture.write(roofline.render(found), found.name, output)
     else:
-        emit(latency.to_json(found) if fmt == "json" else latency.render(found, terminal()), output)
+        show(latency.page(found), fmt, output)
     if strict and found.missing:
         click.echo(f"flopwise: not counted: {', '.join(found.missing)}", err=True)
         sys.exit(1)

@@ -1,13 +1,12 @@
-"""A predicted latency as text or JSON."""
+"""A predicted latency."""
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from flopwise.analyses.roofline import Kernel, Prediction
 from flopwise.reports import percent, short
-from flopwise.reports.table import grid
+from flopwise.reports.page import Block, Grid, Page
 
 HEADINGS = ["layer", "kernel", "bound by", "FLOPs", "bytes", "time", "share"]
 
@@ -20,7 +19,7 @@ def duration(seconds: float) -> str:
     return f"{seconds / 1e-9:.4g} ns"
 
 
-def render(found: Prediction, width: int | None = None) -> str:
+def page(found: Prediction) -> Page:
     """The kernels, then the total with its band, what bounds it, and where that is from."""
     rows = [_row(k, found.latency_s) for k in found.kernels]
     low, high = found.band_s
@@ -28,15 +27,15 @@ def render(found: Prediction, width: int | None = None) -> str:
         f"{percent(t / (found.latency_s or 1))} {b}" for b, t in found.seconds.items() if t
     )
     lines = [
-        grid(HEADINGS, rows, 3, width),
-        "",
         f"{found.name} on {found.device.name}, {found.runtime}, {found.dtype}",
         f"latency {duration(found.latency_s)}, likely {duration(low)} to {duration(high)}",
         f"bound by {found.bound} ({bounds}); {len(found.kernels)} kernels",
         f"efficiencies: {found.source}",
         *(f"note: {note}" for note in found.notes),
     ]
-    return "\n".join(lines)
+    told = record(found)
+    blocks: list[Block] = [Grid(HEADINGS, rows, 3), "\n".join(lines)]
+    return Page(f"{found.name} on {found.device.name}", blocks, told, told["layers"])
 
 
 def _row(kernel: Kernel, total: float) -> list[str]:
@@ -48,9 +47,9 @@ def _row(kernel: Kernel, total: float) -> list[str]:
     ]  # fmt: skip
 
 
-def to_json(found: Prediction) -> str:
+def record(found: Prediction) -> dict[str, Any]:
     """The prediction with its stable keys."""
-    record: dict[str, Any] = {
+    return {
         "device": found.device.slug,
         "device_name": found.device.name,
         "device_status": found.device.status,
@@ -73,4 +72,3 @@ def to_json(found: Prediction) -> str:
             for k in found.kernels
         ],
     }  # fmt: skip
-    return json.dumps(record, indent=1, ensure_ascii=False)

@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
 from flopwise.reports import percent
 from flopwise.reports.latency import duration
-from flopwise.reports.table import grid
+from flopwise.reports.page import Block, Grid, Page
 
 NETWORKS = ["network", "predicted", "measured", "error", "likely from", "to", "rounds ±"]
 KERNELS = ["layer", "kernel", "predicted", "measured"]
 
 
-def networks(found: Sequence[Any], width: int | None = None) -> str:
+def networks(found: Sequence[Any]) -> Page:
     """One line for each network: `found` are Verified."""
+    rows = [_record(one) for one in found]
+    return Page("Predicted and measured", _networks(found), rows, rows)
+
+
+def _networks(found: Sequence[Any]) -> list[Block]:
     rows = []
     for one in found:
         low, high = one.prediction.band_s
@@ -25,26 +29,23 @@ def networks(found: Sequence[Any], width: int | None = None) -> str:
         ])  # fmt: skip
     inside = len([one for one in found if one.inside])
     last = f"{inside} of {len(found)} measured times in the predicted band"
-    return f"{grid(NETWORKS, rows, 1, width)}\n\n{last}"
+    return [Grid(NETWORKS, rows), last]
 
 
-def kernels(one: Any, width: int | None = None) -> str:
+def kernels(one: Any) -> Page:
     """The kernels of one network, then the network."""
     rows = [
         [k.name, " ".join(k.operators), duration(k.time_s), "" if t is None else duration(t)]
         for k, t in one.rows()
     ]
-    return f"{grid(KERNELS, rows, 2, width)}\n\n{networks([one], width)}"
+    told = _record(one)
+    blocks = [Grid(KERNELS, rows, 2), *_networks([one])]
+    return Page(f"{one.prediction.name}, predicted and measured", blocks, [told], told["layers"])
 
 
 def signed(share: float) -> str:
     """A relative error with its sign."""
     return f"{share:+.1%}"
-
-
-def to_json(found: Sequence[Any]) -> str:
-    """Networks with their kernels."""
-    return json.dumps([_record(one) for one in found], indent=1, ensure_ascii=False)
 
 
 def _record(one: Any) -> dict[str, Any]:

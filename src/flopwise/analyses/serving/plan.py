@@ -95,39 +95,8 @@ def planned(
 
     `prompt`, `tokens` (made), `prefix` and `chunk` are tokens, `batch` sequences, `tp` devices
     for each layer with `link` bytes/s from one to another; `weights` and `kv` are dtypes (empty:
-    those of the config); `draft` is a config that guesses `guess` tokens, each right with probability
-    `acceptance`, and the model checks them in one pass (Leviathan, Kalman and Matias 2023,
-    arXiv:2211.17192)."""
-
-    draft: Decoder
-    tokens: int
-    acceptance: float
-
-    def __post_init__(self) -> None:
-        if not 0 < self.tokens <= 64:
-            raise FlopwiseError(f"--guess {self.tokens}: must be from 1 to 64")
-        if not 0 <= self.acceptance <= 1:
-            raise FlopwiseError(f"--acceptance {self.acceptance}: must be from 0 to 1")
-
-    @property
-    def expected(self) -> float:
-        """Tokens that one pass of the model yields, its own included: eq. 1."""
-        a, k = self.acceptance, self.tokens
-        return k + 1.0 if a == 1 else (1 - a ** (k + 1)) / (1 - a)
-
-
-def planned(
-    read: Callable[[Any], Decoder], prompt: int = 1024, tokens: int = 256, batch: int = 1,
-    tp: int = 1, link: float | str | None = None, weights: str = "", kv: str = "", prefix: int = 0,
-    draft: Any = None, guess: int = 4, acceptance: float | None = None, chunk: int = CHUNK,
-    memory_share: float = MEMORY_SHARE,
-) -> tuple[Plan, Guessing | None]:  # fmt: skip
-    """A plan by the words of the command line, and the draft, where there is one.
-
-    `prompt`, `tokens` (made), `prefix` and `chunk` are tokens, `batch` sequences, `tp` devices
-    for each layer with `link` bytes/s from one to another; `weights` and `kv` are dtypes (empty:
-    those of the config); `draft` is a config that guesses `guess` tokens, each right with probability
-    `acceptance`. Raises FlopwiseError.
+    those of the config); `draft` is a config that guesses `guess` tokens, each right with
+    probability `acceptance`. Raises FlopwiseError.
     """
     rate = float(quantity(link)) if isinstance(link, str) else link
     plan = Plan(prompt, tokens, batch, prefix, tp, weights, kv, chunk, memory_share, rate)

@@ -20,11 +20,10 @@ import latency_networks as listed
 
 TARGET = Path(__file__).parents[1] / "docs" / "memory-measured.md"
 NAMES = (
-    "tv:alexnet", "tv:vgg11", "tv:googlenet", "tv:squeezenet1_1", "resnet18", "resnet50",
-    "resnext50_32x4d", "regnety_016", "densenet121", "mobilenetv2_100", "mobilenetv3_large_100",
-    "efficientnet_b0", "ghostnet_100", "dla34", "hrnet_w18_small", "darknet53", "repvgg_a2",
-    "mobileone_s1", "xception41", "convnext_atto", "vit_tiny_patch16_224",
-    "swin_tiny_patch4_window7_224", "mixer_s32_224", "poolformer_s12",
+    "tv:alexnet", "tv:googlenet", "tv:squeezenet1_1", "resnet18", "resnet50", "resnext50_32x4d",
+    "regnety_016", "densenet121", "mobilenetv2_100", "mobilenetv3_large_100", "efficientnet_b0",
+    "ghostnet_100", "dla34", "hrnet_w18_small", "repvgg_a2", "mobileone_s1", "convnext_atto",
+    "vit_tiny_patch16_224", "poolformer_s12",
 )  # fmt: skip
 HEAD = """# Peak activation memory, predicted and held
 
@@ -36,6 +35,11 @@ optimised=True)` says of the graph as onnxruntime rewrites it.
 
 | network | predicted | held | error | peak at |
 |---|---:|---:|---:|---|
+"""
+WHY = """
+Where the prediction is above: a convolution in onnxruntime adds onto a residual or a branch where
+that lies (ResNet-50, RepVGG, MobileOne); flopwise counts the sum as a tensor of its own. Where it
+is below (ViT, ConvNeXt, PoolFormer, GhostNet, DenseNet), the reason is not known yet.
 """
 
 
@@ -95,7 +99,7 @@ def main() -> None:
         rows.append(row(name, Path(sys.argv[1])))
         print(rows[-1][0], flush=True)
     errors = [abs(error) for _, error in rows]
-    last = (
+    last = WHY + (
         f"\n{sum(e <= 0.1 for e in errors)} of {len(errors)} within 10 %, "
         f"{sum(errors) / len(errors):.1%} in the mean.\n"
     )

@@ -37,13 +37,14 @@ def estimates(groups: Iterable[Group], device: Device) -> list[Estimate]:
     """One for each kernel, in order."""
     groups = list(groups)
     cases = [_nearest(case(g), device.kernels) for g in groups]
-    found: dict[int, Estimate] = {}
-    for kind in {c.kind for c in cases if c is not None and c.kind in device.kernels}:
-        places = {i: c for i, c in enumerate(cases) if c is not None and c.kind == kind}
-        fit = fitted(kind, device.kernels[kind])
-        for i, mean, deviation in zip(places, *fit.predict(list(places.values()))):
-            found[i] = Estimate(exp(mean), float(deviation), True)
-    return [found.get(i) or _rough(g, device) for i, g in enumerate(groups)]
+    known = dict.fromkeys(c for c in cases if c is not None and c.kind in device.kernels)
+    found: dict[Case | None, Estimate] = {}
+    for kind in dict.fromkeys(c.kind for c in known):
+        alike = [c for c in known if c.kind == kind]
+        means, deviations = fitted(kind, device.kernels[kind]).predict(alike)
+        for one, mean, deviation in zip(alike, means, deviations):
+            found[one] = Estimate(exp(mean), float(deviation), True)
+    return [found.get(c) or _rough(g, device) for c, g in zip(cases, groups)]
 
 
 def _nearest(wanted: Case | None, known: Mapping[str, Any]) -> Case | None:

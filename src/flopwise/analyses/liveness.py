@@ -61,7 +61,7 @@ class _Storages:
 def walk(
     graph: Graph, overwriting: frozenset[str] = frozenset(), held: bool = False
 ) -> Iterator[Instant]:
-    """Each operator in turn. Families in `overwriting` may work in place; with `held` the
+    """Each operator in turn. Operators in `overwriting` may work in place; with `held` the
     inputs of the graph stay to the end, as with a caller that keeps them."""
     storages = _Storages(_last_uses(graph, held))
     for tensor in graph.inputs:
@@ -91,7 +91,7 @@ def _home(
     held = storages.homes[first.name]
     if view or node.attrs.get("inplace"):
         return held
-    may = entry.family in overwriting or bool(node.attrs.get("reuse"))
+    may = node.op in overwriting or bool(node.attrs.get("reuse"))
     dies = storages.ends.get(held, -1) <= now and storages.live.get(held) == output.bytes
     return held if may and dies else output.name
 

@@ -11,10 +11,17 @@ from flopwise.dims import Dim, Expr, maximum
 from flopwise.errors import UnknownName, nearest
 from flopwise.graph import Graph, Node, every_tensor
 
-# Which operators may overwrite their first operand: none as PyTorch runs a module (but for
-# those written in place), pointwise ones as onnxruntime plans its buffers.
 FED = ("onnxruntime",)  # where the inputs stay the caller's
-RUNTIMES = {"eager": frozenset(), "onnxruntime": frozenset({"pointwise"})}
+# Which operators may overwrite their first operand: none as PyTorch runs a module (but for
+# those written in place); in onnxruntime 1.31 those of which three in a row hold one tensor. Of
+# gelu, quick_gelu, neg, sqrt, erf, log, abs, floor and arithmetic with a constant, they hold two.
+RUNTIMES = {
+    "eager": frozenset[str](),
+    "onnxruntime": frozenset({
+        "relu", "sigmoid", "tanh", "elu", "leaky_relu", "softplus", "hard_sigmoid", "clip",
+        "softmax",
+    }),
+}  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)

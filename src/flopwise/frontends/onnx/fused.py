@@ -32,10 +32,10 @@ def activation(n: Native) -> str | None:
 
 
 def finish(n: Native, result: Tensor, steps: list[tuple[str, Any]]) -> None:
-    """Further operators on a result, the last of which writes the outputs."""
+    """Further operators on a result, where it lies; the last of them writes the outputs."""
     for i, (op, others) in enumerate(steps):
         part = "" if i == len(steps) - 1 else op
-        result = n.emit(op, result, *others, part=part, outputs=n.outputs[:1])
+        result = n.emit(op, result, *others, part=part, outputs=n.outputs[:1], inplace=True)
 
 
 @microsoft("FusedConv", "NhwcFusedConv", "NhwcConv")

@@ -406,6 +406,15 @@ def test_reasons_add_up_to_the_latencies() -> None:
     assert "bytes read and written" in CliRunner().invoke(main, command).stdout
 
 
+def test_what_measured_depthwise_kernels_lose_is_theirs(mine: str) -> None:
+    deep = written("x: 1,64,28,28\ny = conv x w:64,1,3,3 groups=64 pad=1")
+    found = predict(deep, devices.find(mine), "onnxruntime")
+    parts = {p.name: p.seconds[0] for p in why(found) if p.adds}
+    assert sum(parts.values()) == pytest.approx(found.latency_s)
+    assert parts["depthwise, grouped: slower"] == pytest.approx(found.kernels[0].overhead_s)
+    assert parts["launches and other losses"] == pytest.approx(0)
+
+
 def test_the_critical_path_is_the_longest_chain() -> None:
     text = "x: 1,64\na = relu x\nb = neg a\nc = exp x\nd = add b c\n"
     text += "r = reshape d shape=(64,)\ne = neg r"

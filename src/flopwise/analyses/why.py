@@ -40,18 +40,21 @@ def _parts(found: Prediction) -> list[Part]:
     best = {id(k): k.flops / rate if k.compute_s else 0.0 for k in kernels}
     slow = [(k, k.compute_s - best[id(k)]) for k in kernels]
     sparse = [k for k in kernels if k.kind in SPARSE]
+    # Of a measured kernel all is known that it loses, and how little of it a launch takes.
+    slower = sum(s for k, s in slow if k.kind in SPARSE)
+    lost = sum(k.overhead_s for k in sparse) if found.device.kernels else 0.0
     flops = found.flops or 1
     path = critical(kernels)
     return [
         _part("operations at the best rate", "FLOPs", found.flops, sum(best.values())),
         _part("depthwise, grouped: slower", "of FLOPs",
-              sum(k.flops for k in sparse) / flops, sum(s for k, s in slow if k.kind in SPARSE)),
+              sum(k.flops for k in sparse) / flops, slower + lost),
         _part("other kinds: slower", "of FLOPs",
               sum(k.flops for k, s in slow if s > 0 and k.kind not in SPARSE) / flops,
               sum(s for k, s in slow if k.kind not in SPARSE)),
         _part("bytes read and written", "B", found.bytes, sum(k.memory_s for k in kernels)),
         _part("launches and other losses", " kernels", len(kernels),
-              sum(k.overhead_s for k in kernels)),
+              sum(k.overhead_s for k in kernels) - lost),
         _part("intensity", " FLOPs/B", round(found.flops / (found.bytes or 1), 1), 0.0, False),
         _part("critical path", "of the time",
               path / (found.latency_s or 1), path, False),

@@ -44,9 +44,10 @@ nothing disturbed the calibration; with one thread it is the processor time of t
 it is wall time.
 
 The list of networks (`benchmarks/latency_networks.py`) was fixed before any of them was run, and no
-setting was tuned on it; twenty other networks served to look into errors. The three simple
-methods are given the measured times of all networks of the *other* families to fit their constants
-by (least relative squares); flopwise is given none.
+setting was tuned on it; twenty other networks served to look into errors, and gave the one number
+that the interval needs beside those of kernels. The three simple methods are given the measured
+times of all networks of the *other* families to fit their constants by (least relative squares);
+flopwise is given none. Two threads and PyTorch were not measured yet.
 """
 ROUNDS = 9
 LONG = 0.06  # s that one reading takes at least

@@ -100,15 +100,20 @@ def effective_macs(source: Any, inputs: Any = None, **options: Any) -> Any:
 
 @overload
 def memory(
-    source: Any, runtime: str = ..., train: Literal[False] = ..., **options: Any
-) -> Memory: ...
+    source: Any, runtime: str = ..., train: Literal[False] = ..., fused: str = ...,
+    im2col: bool = ..., **options: Any,
+) -> Memory: ...  # fmt: skip
 @overload
 def memory(
     source: Any, runtime: str = ..., *, train: Literal[True], **options: Any
 ) -> TrainingMemory: ...
-def memory(source: Any, runtime: str = "eager", train: bool = False, **options: Any) -> Any:
-    """Bytes of weights and of live tensors over time, and the peak: of a forward pass, or with
-    `train` of a training step.
+def memory(
+    source: Any, runtime: str = "eager", train: bool = False, fused: str = "",
+    im2col: bool = False, **options: Any,
+) -> Any:  # fmt: skip
+    """Bytes of weights and of live tensors over time, and the peak: of a forward pass (after the
+    fusion of the runtime `fused`; with the workspace of `im2col`), or with `train` of a training
+    step.
 
     `options` are those of `load`; with `train` also those of `analyses.training_memory.plan.Plan`:
     optimizer, checkpoint, amp, lora, device and so on. Raises FlopwiseError.
@@ -121,7 +126,8 @@ def memory(source: Any, runtime: str = "eager", train: bool = False, **options: 
 
     if train:
         return asked(source, load, options)
-    return analyse(source if isinstance(source, Graph) else load(source, **options), runtime)
+    graph = source if isinstance(source, Graph) else load(source, **options)
+    return analyse(graph, runtime, fused, im2col)
 
 
 def predict(

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flopwise import ops
 from flopwise.analyses.liveness import KEPT, walk
-from flopwise.dims import Dim, Expr, maximum
+from flopwise.dims import Dim, Expr, floordiv, maximum, prod
 from flopwise.errors import UnknownName, nearest
-from flopwise.graph import Graph, Node, every_tensor
+from flopwise.graph import BITS, Graph, Node, every_tensor
+from flopwise.passes import runtimes
 
 FED = ("onnxruntime",)  # where the inputs stay the caller's
 # Which operators may overwrite their first operand: none as PyTorch runs a module (but for
@@ -55,8 +56,15 @@ class Memory:
         return self.weights_bytes + self.peak_activation_bytes
 
 
-def memory(graph: Graph, runtime: str = "eager") -> Memory:
-    """The memory of one forward pass. Raises UnknownName for a runtime that is not known."""
+def memory(graph: Graph, runtime: str = "eager", fused: str = "", im2col: bool = False) -> Memory:
+    """The memory of one forward pass, as a runtime plans its buffers; after the fusion of the
+    runtime `fused`, where it is given. `im2col`: with the columns that a convolution by matrix
+    product unfolds an image into, unless its window is one element.
+
+    Raises UnknownName for a runtime that is not known.
+    """
+    graph = runtimes.find(fused).merged(graph) if fused else graph
+    graph = unfolded(graph) if im2col else graph
     by_dtype = kept(graph)
     steps = list(_steps(graph, _in_place(runtime), runtime in FED))
     peak, place = _peak(steps)
@@ -79,6 +87,26 @@ def kept(graph: Graph) -> dict[str, Dim]:
         if tensor.role in KEPT and tensor.known:
             by_dtype[tensor.dtype] = by_dtype.get(tensor.dtype, 0) + tensor.bytes
     return by_dtype
+
+
+def unfolded(graph: Graph) -> Graph:
+    """Convolutions with the workspace of im2col: a window for each output place, of one image
+    and all of its channels (Chellapilla, Puri and Simard 2006, section 3)."""
+    return replace(graph, nodes=tuple(map(_unfold, graph.nodes)))
+
+
+def _unfold(node: Node) -> Node:
+    entry = ops.find(node.op)
+    known = all(t is None or t.known for t in (*node.inputs, *node.outputs))
+    if node.op != "conv" or entry is None or not known:
+        return node
+    axes = ops.bind(node, entry)
+    window = prod(axes["k"])
+    if window == 1:
+        return node
+    columns = axes["c"] * window * prod(axes["y"])
+    bits = BITS[node.outputs[0].dtype]
+    return replace(node, attrs={**node.attrs, "workspace": floordiv(columns * bits, 8)})
 
 
 def timeline(graph: Graph, runtime: str = "eager") -> tuple[Moment, ...]:

@@ -51,11 +51,14 @@ def training_options(command: Any) -> Any:
 @click.command()
 @click.argument("model")
 @click.option("--runtime", default="eager", metavar="NAME", help="eager or onnxruntime.")
+@click.option("--fused", default="", metavar="NAME", help="After the fusion of this runtime.")
+@click.option("--im2col", is_flag=True, help="With the columns that convolutions unfold.")
 @click.option("--train", is_flag=True, help="Of a training step; the options below are for it.")
 @training_options
 @model_options
 def memory(
-    model: str, runtime: str, train: bool, inputs: tuple[str, ...], batch: str | None, dtype: str,
+    model: str, runtime: str, fused: str, im2col: bool, train: bool, inputs: tuple[str, ...],
+    batch: str | None, dtype: str,
     convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
     explain: bool, **asked: Any,
 ) -> None:  # fmt: skip
@@ -66,11 +69,12 @@ def memory(
 
     options = request(inputs, batch, dtype)
     if train:
+        _refuse({"runtime", "fused", "im2col"}, "is for a forward pass: leave out --train")
         _training(model, {**asked, **options}, fmt, output, explain, strict)
         return
-    _only_in_training({*asked, "explain"})
+    _refuse({*asked, "explain"}, "is for a training step: give --train")
     profile = api.count(model, convention=convention, **options)
-    found = analyse(profile.graph, runtime)
+    found = analyse(profile.graph, runtime, fused, im2col)
     show(page(found, profile.graph.name), fmt, output)
     fail_if_unknown(profile, strict)
 
@@ -89,10 +93,10 @@ def _training(
         sys.exit(1)
 
 
-def _only_in_training(names: set[str]) -> None:
+def _refuse(names: set[str], why: str) -> None:
     """Options that would be passed over in silence are an error."""
     context = click.get_current_context()
     for option in context.command.params:
         name = option.name or ""
         if name in names and context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
-            raise FlopwiseError(f"{option.opts[0]} is for a training step: give --train")
+            raise FlopwiseError(f"{option.opts[0]} {why}")

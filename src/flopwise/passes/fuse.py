@@ -9,7 +9,7 @@ before writing it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from flopwise import ops
 from flopwise.counts import ZERO, Counts
@@ -113,6 +113,24 @@ def groups(
         return _joined(_units(inner, chains, used), epilogues, used)
 
     return _groups(graph, units, 1)
+
+
+def merged(graph: Graph, chains: Sequence[str] = (), epilogues: Sequence[Epilogue] = ()) -> Graph:
+    """The graph with one node for each kernel: what lives inside of one is gone. For the lives of
+    tensors alone, since a kernel's node has the operator of its main step."""
+    used = uses(graph)
+    units = _joined(_units(graph, chains, used), epilogues, used)
+    return replace(graph, nodes=tuple(_merge(unit) for unit in units))
+
+
+def _merge(unit: Unit) -> Node:
+    if len(unit.nodes) == 1:
+        return unit.nodes[0]
+    main = next((n for n in unit.nodes if n.op == unit.kind), unit.nodes[0])
+    made = {t.name for n in unit.nodes for t in n.outputs}
+    read = {t.name: t for n in unit.nodes for t in n.inputs if t is not None}
+    inputs = tuple(t for name, t in read.items() if name not in made)
+    return replace(main, inputs=inputs, outputs=unit.nodes[-1].outputs, attrs={})
 
 
 def native(graph: Graph) -> Iterator[Group]:

@@ -16,6 +16,7 @@ from flopwise.passes.fuse import (
     activation,
     bias,
     groups,
+    merged,
     pointwise,
     residual,
     skip_norm,
@@ -40,6 +41,10 @@ class Runtime:
         for step in self.passes:
             graph = step(graph)
         return graph
+
+    def merged(self, graph: Graph) -> Graph:
+        """The same with one node for each kernel."""
+        return merged(self.optimise(graph), self.chains, self.epilogues)
 
     def kernels(self, graph: Graph) -> tuple[Group, ...]:
         """The kernels that it would run, in order."""

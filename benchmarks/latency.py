@@ -47,7 +47,9 @@ The list of networks (`benchmarks/latency_networks.py`) was fixed before any of 
 setting was tuned on it; twenty other networks served to look into errors, and gave the one number
 that the interval needs beside those of kernels. The three simple methods are given the measured
 times of all networks of the *other* families to fit their constants by (least relative squares);
-flopwise is given none. Two threads and PyTorch were not measured yet.
+flopwise is given none. PyTorch was not measured. A section whose noise floor is above the errors
+that are told apart says that the machine did not give the threads their processors, and nothing
+of the methods.
 """
 ROUNDS = 9
 LONG = 0.06  # s that one reading takes at least

@@ -110,7 +110,7 @@ def test_nothing_is_left_of_a_file(
         (VGG.read_bytes(), {"convention": "flop"}, "did you mean flops"),
         (VGG.read_bytes(), {"dtype": "float33"}, "no dtype"),
         (VGG.read_bytes(), {"colour": "red"}, "no field 'colour'"),
-        (b'layer { name: "c" type: "Convolution" bottom: "data" top: "c" }', {}, "data"),
+        (b'layer { name: "c" type: "Convolution" bottom: "data" top: "c" }', {}, "kernel_size"),
     ],
 )
 def test_what_cannot_be_counted_is_one_line(

@@ -240,6 +240,8 @@ def run_tool(tool: str, source: str, profile: Profile) -> str:
 
     Raises FlopwiseError, also where the tool is not installed or fails.
     """
+    if ":" not in source:
+        raise FlopwiseError(f"{source}: tools run on package.module:callable, not on files")
     from flopwise.frontends.torch.peers import run
 
     return str(run(tool, source, {t.name: t.sizes for t in profile.graph.inputs}))

@@ -32,8 +32,6 @@ def run(tool: str, source: str, shapes: Mapping[str, Shape]) -> int:
     """
     if tool not in TOOLS:
         raise UnknownName(f"no tool '{tool}' to run; {nearest(tool, list(TOOLS))}")
-    if ":" not in source:
-        raise UnreadableModel(f"{source}: tools run on package.module:callable, not on files")
     path, _, query = source.partition("?")
     module, _, name = path.partition(":")
     given = {k: value(v) for k, v in parse_qsl(query, keep_blank_values=True)}

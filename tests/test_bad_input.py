@@ -1,5 +1,6 @@
 """Input that cannot be used: one clear line on standard error, exit code 2, no traceback."""
 
+import sys
 from pathlib import Path
 
 import pytest
@@ -116,3 +117,10 @@ def test_nothing_half_written(tmp_path: Path) -> None:
     target = tmp_path / "table.txt"
     refused(run(EXAMPLES / "alexnet.prototxt", "--input", "1x3x5x5", "-o", target))
     assert not target.exists()
+
+
+def test_a_module_without_its_framework(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [n for n in sys.modules if n.startswith("flopwise.frontends.torch.")]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "torch", None)
+    assert "need torch: pip install torch" in refused(run("some.nets:build"))

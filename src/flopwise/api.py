@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal, overload
 
 from flopwise import plugins
 from flopwise.dims import Dim
+from flopwise.errors import FlopwiseError
 from flopwise.graph import Graph
 from flopwise.sizes import Size, shapes_of, size_of
 

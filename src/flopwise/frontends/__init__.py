@@ -16,7 +16,13 @@ from typing import Any, Protocol
 
 from flopwise import plugins
 from flopwise.dims import Dim
-from flopwise.errors import UnknownFormat, UnknownName, UnknownValue, UnreadableModel
+from flopwise.errors import (
+    MissingPackage,
+    UnknownFormat,
+    UnknownName,
+    UnknownValue,
+    UnreadableModel,
+)
 from flopwise.graph import Graph, Shape
 
 # What a broken file makes a reader raise that takes its fields for granted.
@@ -87,6 +93,10 @@ def read(source: Any, request: Request) -> Graph:
         raise UnknownName(f"--{option}: not for {name} models; {ADVICE[option]}")
     try:
         return frontend.load(source, request)
+    except ModuleNotFoundError as error:
+        raise MissingPackage(
+            f"{source}: {name} models need {error.name}: pip install {error.name}"
+        ) from None
     except RecursionError:
         raise UnreadableModel(f"{source}: nested too deep for a {name} file") from None
     except MALFORMED as error:

@@ -139,6 +139,18 @@ def test_pointwise_operators_count_each_element(tmp_path: Path, name: str) -> No
     assert count(m, tmp_path, inputs="2x3x5" if name in UNARY.split() else "7x3x4").coverage == 1
 
 
+@pytest.mark.parametrize(("length", "half"), [(9, 5), (10, 5), (11, 6)])
+def test_halves_are_rounded_up(tmp_path: Path, length: int, half: int) -> None:
+    """-(-n // 2), as texts of shape arithmetic have it: 9 // 2 towards zero is 4."""
+    m = Lite()
+    shape = m.op("SHAPE", [m.input(7)], [m.tensor(1, dtype="int32")])
+    minus = m.op("NEG", [shape], [m.tensor(1, dtype="int32")])
+    down = m.op("FLOOR_DIV", [minus, m.ints(2)], [m.tensor(1, dtype="int32")])
+    size = m.op("NEG", [down], [m.tensor(1, dtype="int32")])
+    m.op("FILL", [size, m.ints(0)], [m.tensor(4, dtype="int32")])
+    assert count(m, tmp_path, inputs=str(length)).graph.outputs[0].shape == (half,)
+
+
 def sliced(**masks: int) -> Callable[[Lite, int], int]:
     def build(m: Lite, x: int) -> int:
         begin, end, step = m.ints(1, 0, -1), m.ints(4, 9, -3), m.ints(2, 1, -1)

@@ -51,6 +51,16 @@ def meaning(op: str, operands: int | None = None) -> Callable[[Reader], None]:
     return lower
 
 
+def floor_div(n: Writer, x: Tensor, y: Tensor | None) -> None:
+    """A quotient rounded down, so that -(-n // 2) is half of n rounded up: division of whole
+    numbers alone rounds towards zero."""
+    if x.dtype.startswith(("int", "uint")):
+        exact = n.emit("div", x, y, part="div", truediv=True, dtype="float64")
+        n.emit("cast", n.emit("floor", exact, part="floor"), dtype=x.dtype)
+    else:
+        n.emit("floor", n.emit("div", x, y, part="div"))
+
+
 def move(n: Writer, infer: bool, op: str, *inputs: Tensor | None, **attrs: Any) -> None:
     """A node that only moves data. An attribute that is None is computed at run time: that
     matters only where shapes must be inferred (`infer`), and is unknown there."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 from flopwise.frontends.coreml.native import Native, lowers, same_meaning
+from flopwise.frontends.lowering import floor_div
 
 same_meaning({
     "abs": "abs", "acos": "acos", "asin": "asin", "atan": "atan", "atanh": "atanh", "ceil": "ceil",
@@ -29,8 +30,8 @@ same_meaning({"select": "where"}, "cond", "a", "b")
 
 
 @lowers("floor_div")
-def floor_div(n: Native) -> None:
-    n.emit("floor", n.emit("div", n.given("x"), n.given("y"), part="quotient"))
+def rounded_down(n: Native) -> None:
+    floor_div(n, n.given("x"), n.given("y"))
 
 
 @lowers("clamped_relu")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+from flopwise.frontends.lowering import floor_div
 from flopwise.frontends.tensorflow.native import Native, lowers, same_meaning
 
 # Those that others fuse, by the same names.
@@ -40,14 +41,8 @@ def select(n: Native) -> None:
 
 
 @lowers("FloorDiv")
-def floor_div(n: Native) -> None:
-    """Rounded down, so that -(-n // 2) is half of n rounded up."""
-    dtype = n.given(0).dtype
-    if dtype.startswith(("int", "uint")):
-        exact = n.emit("div", *n.inputs, part="div", truediv=True, dtype="float64")
-        n.emit("cast", n.emit("floor", exact, part="floor"), dtype=dtype)
-    else:
-        n.emit("floor", n.emit("div", *n.inputs, part="div"))
+def rounded_down(n: Native) -> None:
+    floor_div(n, n.given(0), n.given(1))
 
 
 @lowers("SquaredDifference")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from flopwise.frontends.lowering import meaning
+from flopwise.frontends.lowering import floor_div, meaning
 from flopwise.frontends.tflite.native import LOWERINGS, Native, lowers, same_meaning
 
 POOL = "n *x c -> n *y c"
@@ -36,8 +36,8 @@ same_meaning({
 
 
 @lowers("FLOOR_DIV")
-def floor_div(n: Native) -> None:
-    n.emit("floor", n.emit("div", *n.inputs, part="div"))
+def rounded_down(n: Native) -> None:
+    floor_div(n, n.given(0), n.given(1))
 
 
 @lowers("SQUARED_DIFFERENCE")

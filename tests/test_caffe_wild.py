@@ -56,6 +56,20 @@ def test_learned_factors_span_the_axes_that_they_say(
     assert (profile.params, profile.total().mul) == (params, 240)
 
 
+@pytest.mark.parametrize(("param", "params"), [("", 6), ("axis: 0", 2), ("num_axes: -1", 120)])
+def test_learned_offsets_span_theirs(param: str, params: int, tmp_path: Path) -> None:
+    text = layer("Bias", "data", "b", f"bias_param {{ {param} }}")
+    profile = flopwise.count(net(tmp_path, DATA + text))
+    assert (profile.params, profile.total().add) == (params, 240)
+
+
+@pytest.mark.parametrize(("kind", "param"), [("Scale", "num_axes: 2"), ("Bias", "axis: 2")])
+def test_a_span_that_is_not_known_is_an_error(kind: str, param: str, tmp_path: Path) -> None:
+    text = layer(kind, "data", "s", f"{kind.lower()}_param {{ {param} }}")
+    with pytest.raises(flopwise.FlopwiseError, match=r"layer 's': . axes from axis"):
+        flopwise.count(net(tmp_path, DATA + text))
+
+
 def test_a_bottom_that_no_layer_makes_is_an_input(tmp_path: Path) -> None:
     file = net(tmp_path, POOL)
     with pytest.raises(flopwise.FlopwiseError, match=r"size of input 'data'.*--input data="):

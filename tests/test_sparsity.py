@@ -113,3 +113,18 @@ def test_weights_that_are_not_there_are_an_error(external: bool, tmp_path: Path)
         )
     with pytest.raises(flopwise.FlopwiseError, match="another file" if external else "not read"):
         flopwise.effective_macs(file)
+
+
+def test_zeros_of_quantised_weights_are_not_guessed(tmp_path: Path) -> None:
+    onnx = pytest.importorskip("onnx")
+    made, whole = onnx.helper, numpy.zeros((6, 8), "int8")
+    weight = onnx.numpy_helper.from_array(whole, "w")
+    kind, result = onnx.TensorProto.INT8, onnx.TensorProto.INT32
+    graph = made.make_graph(
+        [made.make_node("MatMulInteger", ["x", "w"], ["y"])], "net",
+        [made.make_tensor_value_info("x", kind, [5, 6])],
+        [made.make_tensor_value_info("y", result, [5, 8])], [weight],
+    )  # fmt: skip
+    onnx.save(made.make_model(graph), tmp_path / "net.onnx")
+    with pytest.raises(flopwise.FlopwiseError, match="'w' holds int8, whose zeros are not counted"):
+        flopwise.effective_macs(tmp_path / "net.onnx")

@@ -9,6 +9,7 @@ from flopwise.errors import UnreadableModel
 from flopwise.frontends.caffe.forks import FORKS
 from flopwise.frontends.caffe.net import Emit, Lower, Shapes
 from flopwise.frontends.caffe.recurrent import recurrent
+from flopwise.frontends.caffe.scaling import bias, scale
 from flopwise.frontends.caffe.text import Layer, positive, spatial
 from flopwise.graph import Tensor
 
@@ -133,27 +134,6 @@ def batch_norm(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     """Three blobs: mean, variance and the factor that both are divided by."""
     mean, variance = (emit.weight(k, trainable=False) for k in ("mean", "variance"))
     emit("batch_norm", x[0], mean, variance, None, None, emit.weight("factor", (1,), False))
-
-
-def scale(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
-    """A learned factor per channel, or that of a second bottom, and an offset."""
-    p = layer.sub("scale_param")
-    weight = x[1] if len(x) > 1 else emit.weight("weight")
-    bias = emit.weight("bias") if p.flag("bias_term", False) else None
-    axis, axes = p.number("axis", 1), p.number("num_axes", 2 if len(x) > 1 else 1)
-    if (axis, axes) == (1, 1) or (axis, axes) == (1, 2):
-        emit("scale", x[0], weight, bias)
-        return
-    # As many axes as the factor has, from `axis` on.
-    spans = {(0, 1): "n", (0, 2): "n c", (0, -1): "n c *x", (1, -1): "c *x"}
-    if axes and (axis, axes) not in spans:
-        raise UnreadableModel(f"factors over {axes} axes from axis {axis} on are not known here")
-    over = spans.get((axis, axes), "")
-    emit("scale", x[0], weight, bias, pattern=f"n c *x, weight?: {over}, bias?: {over} -> n c *x")
-
-
-def bias(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
-    emit("scale", x[0], None, x[1] if len(x) > 1 else emit.weight("bias"))
 
 
 def concat(emit: Emit, layer: Layer, x: list[Tensor]) -> None:

@@ -43,11 +43,12 @@ def _stored(graph: Message) -> Iterator[tuple[str, Message]]:
 
 
 def _counted(wire: Wire, tensor: Message) -> Iterator[tuple[int, int]]:
-    """Elements that are not zero, and all, part by part; vectors and whole numbers have none."""
+    """Elements that are not zero, and all, part by part; of vectors and places in tables none."""
     dtype = dtype_of(tensor.get("dtype", 0))
-    if len(tensor.get("dims", ())) < 2 or not is_float(dtype):
+    quantised = dtype in ("int8", "uint8", "int4", "uint4")  # zero is where their zero point is
+    if len(tensor.get("dims", ())) < 2 or not (is_float(dtype) or quantised):
         return
-    form = "<u2" if dtype == "bfloat16" else RAW.get(dtype)
+    form = "<u2" if dtype == "bfloat16" else None if quantised else RAW.get(dtype)
     if form is None:
         raise UnknownValue(f"'{tensor.get('name', '')}' holds {dtype}, whose zeros are not counted")
     for field in ("raw_data", "float_data", "double_data"):

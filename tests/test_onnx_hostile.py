@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import random
-import sys
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
 from pathlib import Path
-from types import FrameType
 
 import pytest
 
@@ -29,6 +26,7 @@ from support.onnx_bytes import (
     varint,
     weight,
 )  # fmt: skip
+from support.work import work
 
 X, Y = value(11, "x", (1, 3, 8, 8)), value(12, "y", (1, 4, 8, 8))
 CONV = node("Conv", "x w b", "c", integers("pads", 1, 1, 1, 1), name="/features/conv")
@@ -47,20 +45,14 @@ CALLS = 1_000_000  # of Python functions: about a second, four with the bookkeep
 @contextmanager
 def bounded() -> Iterator[None]:
     """Fail where the work takes more than so many calls or 64 MB; no clock, so no luck."""
-    calls = count()
-
-    def seen(_frame: FrameType, event: str, _argument: object) -> None:
-        assert event != "call" or next(calls) < CALLS, "more work than the file's size allows"
-
     tracemalloc.start()
-    sys.setprofile(seen)
     try:
-        yield
+        with work(CALLS):
+            yield
     finally:
-        sys.setprofile(None)
         _, peak = tracemalloc.get_traced_memory()
         tracemalloc.stop()
-        assert peak < 64 * 2**20
+    assert peak < 64 * 2**20
 
 
 def read(folder: Path, data: bytes) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import sys
-import time
 import xml.etree.ElementTree as ET
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from flopwise.errors import UnknownName, UnknownSize
 from flopwise.reports import picture, roofline
 from flopwise.reports.latency import duration
 from support.networks import small
+from support.work import work
 from support.written import written
 
 VGG = str(Path(__file__).parents[1] / "examples" / "vgg16.prototxt")
@@ -237,8 +237,8 @@ def test_durations(seconds: float, text: str) -> None:
     assert duration(seconds) == text
 
 
-def test_five_thousand_operators_take_seconds_at_most() -> None:
-    """Thread time: other jobs share the machine. The goal is 2 s; a test must not be flaky."""
+def test_five_thousand_operators_take_a_bounded_number_of_calls() -> None:
+    """300 each: twice what they take now, and linear in their number."""
     text, x = "x: 1,8,16,16\n", "x"
     for i in range(1667):
         text += f"c{i} = conv {x} w{i}:8,8,3,3 pad=1\nr{i} = relu c{i}\na{i} = add r{i} {x}\n"
@@ -246,9 +246,8 @@ def test_five_thousand_operators_take_seconds_at_most() -> None:
     graph = written(text)
     assert len(graph.nodes) == 5001
     find("v100")
-    start = time.thread_time()
-    predict(graph, find("v100"), "tensorrt")
-    assert time.thread_time() - start < 4
+    with work(1_500_000):
+        predict(graph, find("v100"), "tensorrt")
 
 
 def test_unknown_runtime_in_python() -> None:

@@ -28,6 +28,8 @@ TRAINING = (
                  help="Automatic mixed precision in float16 or bfloat16."),
     click.option("--master-weights", is_flag=True,
                  help="float32 copies of weights in half precision (--dtype bfloat16)."),
+    click.option("--states", default="", metavar="DTYPE",
+                 help="Of the optimizer; unless given, that of the weights or their copies."),
     click.option("--lora", type=int, metavar="RANK", help="Adapters; all else is frozen."),
     click.option("--lora-target", "lora_targets", multiple=True, metavar="NAME",
                  help="Dense layers with an adapter, as q_proj; all but the head unless given."),

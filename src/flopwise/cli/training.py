@@ -47,7 +47,12 @@ def split_options(command: Any) -> Any:
                      help="Whether tensor parallel devices share tokens between their parts."),
         click.option("--recompute", metavar="WHAT", help="none, selective or full."),
         click.option("--fused/--plain", default=None, help="Attention: fused keeps no scores."),
-        click.option("--gradients", metavar="DTYPE", help="float32 unless given."),
+        click.option("--gradients", metavar="DTYPE",
+                     help="float32 unless given; without master weights as weights."),
+        click.option("--master-weights/--no-master-weights", default=None,
+                     help="Whether weights of 16 bits have a copy in 32 (they do)."),
+        click.option("--states", metavar="DTYPE",
+                     help="Of the optimizer; unless given, that of the weights or their copies."),
         click.option("--link", metavar="BYTES/S", help="Each way inside a node, as 450G."),
         click.option("--network", metavar="BYTES/S", help="From a device to other nodes."),
     ]  # fmt: skip
@@ -88,7 +93,7 @@ def run_options(command: Any) -> Any:
 
 
 PLANNED = ("device", "count", "seq", "global_batch", "gradients", "optimizer", "link", "network",
-           "node")  # fmt: skip
+           "node", "master_weights", "states")  # fmt: skip
 
 
 def _planned(model: str | None, given: dict[str, Any], dtype: str) -> Page:

@@ -72,45 +72,47 @@ def adafactor(x: Any, g: Any, row: Any, column: Any) -> Any:
     return x - 0.1 * u, sums, bound
 
 
-def quantized(shape: Shape) -> Dim:
-    """Bytes of one 8-bit state with its scales; 32 bits where a tensor is small."""
+def quantized(shape: Shape, width: int) -> Dim:
+    """Bytes of two 8-bit states with their scales; 32 bits where a tensor is small."""
     size = prod(shape)
     if isinstance(size, int) and size < LEAST:
-        return 4 * size
-    return size + 4 * ceildiv(size, BLOCK)
+        return 2 * 4 * size
+    return 2 * (size + 4 * ceildiv(size, BLOCK))
 
 
-def factored(shape: Shape) -> Dim:
+def factored(shape: Shape, width: int) -> Dim:
     """Bytes of the row and column sums; of a vector its full second moment."""
     size = prod(shape)
     if len(shape) < 2:
-        return 4 * size
-    return 4 * (prod(shape[:-1]) + prod((*shape[:-2], shape[-1])))
+        return width * size
+    return width * (prod(shape[:-1]) + prod((*shape[:-2], shape[-1])))
 
 
-def full(states: int) -> Callable[[Shape], Dim]:
-    """Bytes of so many 32-bit states of the size of a parameter."""
-    return lambda shape: 4 * states * prod(shape)
+def full(states: int) -> Callable[[Shape, int], Dim]:
+    """Bytes of so many states of the size of a parameter."""
+    return lambda shape, width: width * states * prod(shape)
 
 
 @dataclass(frozen=True)
 class Optimizer:
-    """`update` is counted per element; `state` gives bytes for a parameter's shape; while it
-    runs it makes `temporaries` numbers per element, of one parameter after another, or of all
-    at once in `foreach` implementations (PyTorch's on GPUs)."""
+    """`update` is counted per element; `state` gives bytes for a parameter's shape and the bytes
+    of an element, unless states have a `dtype` of their own; while it runs it makes `temporaries`
+    numbers per element, of one parameter after another, or of all at once in `foreach`
+    implementations (PyTorch's on GPUs)."""
 
     name: str
     statement: str
     update: Callable[..., Any]
-    state: Callable[[Shape], Dim]
+    state: Callable[[Shape, int], Dim]
     temporaries: int = 0
     orthogonal: bool = False
+    dtype: str = ""
 
-    def bytes(self, tensor: Tensor) -> Dim:
+    def bytes(self, tensor: Tensor, width: int = 4) -> Dim:
         """What it keeps for a parameter. Muon takes matrices, and leaves the rest to AdamW."""
         if self.orthogonal and not is_matrix(tensor):
-            return full(2)(tensor.sizes)
-        return self.state(tensor.sizes)
+            return full(2)(tensor.sizes, width)
+        return self.state(tensor.sizes, width)
 
     def counts(self, tensor: Tensor) -> Counts:
         """What one step computes for a parameter."""
@@ -149,14 +151,14 @@ OPTIMIZERS = {
     for o in (
         Optimizer("sgd", "stochastic gradient descent: no state", sgd, full(0)),
         Optimizer("momentum", "SGD with momentum: one state", momentum, full(1)),
-        Optimizer("adam", "two states of 32 bits", adam, full(2), 2),
-        Optimizer("adamw", "two states of 32 bits", adamw, full(2), 2),
+        Optimizer("adam", "two states", adam, full(2), 2),
+        Optimizer("adamw", "two states", adamw, full(2), 2),
         Optimizer(
             "adam8bit", f"two states of 8 bits, a 32-bit scale per {BLOCK}", adam8bit,
-            lambda shape: 2 * quantized(shape),
+            quantized, dtype="int8",
         ),
         Optimizer("adafactor", "sums of rows and columns", adafactor, factored, 2),
-        Optimizer("lion", "one state of 32 bits", lion, full(1), 1),
+        Optimizer("lion", "one state", lion, full(1), 1),
         Optimizer(
             "muon", "one state of matrices, orthogonalised; AdamW for the rest", momentum,
             full(1), 3, orthogonal=True,

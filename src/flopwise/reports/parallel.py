@@ -31,9 +31,10 @@ def lines(found: Layout) -> Iterator[str]:
     yield f"  memory of the fullest device{stage}: {memory(held.total)}, {_fits(found)}"
     yield (
         f"    weights {memory(held.weights)}, gradients {memory(held.gradients)}, "
-        f"optimizer {memory(held.states)}, activations {memory(held.activations)}, "
-        f"working {memory(held.working)}"
+        f"optimizer {memory(held.states)} (states in {job.kept.type(job.dtype)}"
+        f"{', copies of weights in float32' if job.copy else ''})"
     )
+    yield (f"    activations {memory(held.activations)}, working {memory(held.working)}")
 
 
 def table(found: Iterable[Layout]) -> Grid:
@@ -83,7 +84,8 @@ def to_dict(found: Layout) -> dict[str, Any]:
         },
         "batch": job.batch, "micro_batches": job.micro, "seq": job.seq, "samples": found.samples,
         "dtype": job.dtype, "gradients": job.gradients, "recompute": job.recompute,
-        "optimizer": job.optimizer,
+        "optimizer": job.optimizer, "states": job.kept.statement([job.dtype]),
+        "master_weights": bool(job.copy),
         "step_seconds": found.seconds, "computing_seconds": found.computing,
         "bubble": found.bubble, "bubble_seconds": found.waiting, "update_seconds": found.update,
         "mfu": found.mfu, "hfu": found.hfu,

@@ -26,7 +26,8 @@ def page(found: TrainingMemory, explain: bool = False) -> Page:
 def _lines(found: TrainingMemory) -> list[str]:
     fixed, recipe = found.static, found.recipe
     again = recipe.checkpoint if isinstance(recipe.checkpoint, str) else "optimal"
-    how = f"{recipe.optimizer}, checkpointing {again}"
+    states = f", states in {fixed.states}" if fixed.optimizer_bytes != 0 else ""
+    how = f"{recipe.optimizer}{states}; checkpointing {again}"
     lines = [
         f"{found.name}: a training step holds {size(found.peak_bytes)} at its peak",
         f"  {exact(fixed.params)} parameters, {exact(fixed.trainable_params)} of them learn; {how}",
@@ -127,6 +128,7 @@ def _recipe(found: TrainingMemory) -> dict[str, Any]:
     return {
         "optimizer": recipe.optimizer, "accumulate": recipe.accumulate, "loss": recipe.loss,
         "frozen": list(recipe.frozen), "amp": recipe.amp, "master_weights": recipe.masters,
+        "states": found.static.states,
         "checkpoint": again if isinstance(again, str) else "optimal",
         "backend": recipe.autograd.backend, "fused_attention": recipe.autograd.fused_attention,
     }  # fmt: skip

@@ -43,7 +43,9 @@ class Wanted:
     network: float | str | None = None
     node: int | None = None
     fused: bool = True
-    gradients: str = "float32"
+    gradients: str | None = None
+    master_weights: bool = True
+    states: str = ""
 
     @staticmethod
     def of(options: dict[str, Any]) -> tuple[Wanted, dict[str, Any]]:
@@ -55,7 +57,8 @@ class Wanted:
     @property
     def splits(self) -> bool:
         """Whether more than a number of devices was asked for."""
-        return self.data is not None or self.seq is not None or self != Wanted()
+        own = Wanted(master_weights=self.master_weights, states=self.states)
+        return self.data is not None or self.seq is not None or self != own
 
     def split(self, count: int | None) -> Split:
         """Raises FlopwiseError where the axes are not so many devices."""
@@ -69,9 +72,14 @@ class Wanted:
 
     def job(self, split: Split, batch: int, accumulate: int, **more: Any) -> Job:
         """Raises FlopwiseError where a step does not come out in micro-batches."""
-        job = Job(batch, 1 if self.seq is None else self.seq, accumulate, gradients=self.gradients,
-                  recompute=self.recompute, autograd=Autograd(fused_attention=self.fused),
-                  **more)  # fmt: skip
+        job = Job(
+            batch,
+            1 if self.seq is None else self.seq,
+            accumulate,
+            recompute=self.recompute,
+            autograd=Autograd(fused_attention=self.fused),
+            **self.precision(**more),
+        )
         if self.global_batch is None:
             return job
         together = split.data * batch
@@ -81,6 +89,13 @@ class Wanted:
                 f"x micro-batches of {batch}"
             )
         return replace(job, micro=self.global_batch // together)
+
+    def precision(self, dtype: str = "bfloat16", **more: Any) -> dict[str, Any]:
+        """The types of a Job. Gradients are summed in 32 bits, but where weights of 16 bits are
+        updated themselves: then theirs are of 16 too, as PyTorch has it."""
+        gradients = self.gradients or ("float32" if self.master_weights else dtype)
+        return {"dtype": dtype, "gradients": gradients, "masters": self.master_weights,
+                "states": self.states, **more}  # fmt: skip
 
     def links(self, device: Device) -> Link | None:
         """Those of the device, but for what was asked for. Raises FlopwiseError."""
@@ -140,7 +155,7 @@ def planned(
     if count < 1 or wanted.global_batch < 1:
         raise FlopwiseError("--count and --global-batch must be 1 or more")
     on = devices.find(device) if isinstance(device, str) else device
-    job = Job(1, wanted.seq, 1, dtype, wanted.gradients, optimizer)
+    job = Job(1, wanted.seq, **wanted.precision(dtype, optimizer=optimizer))
     return plan(decoder(source), on, count, wanted.global_batch, job, wanted.links(on))
 
 

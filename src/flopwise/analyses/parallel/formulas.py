@@ -36,11 +36,12 @@ def _memory(found: Layout) -> Iterator[Formula]:
         letters += " / replicas (ZeRO)" if over else ""
         yield Formula(f"{name} of a device", letters, f"{weights:,} x {each:g}"
                       f"{over} = {_gib(result)}")  # fmt: skip
-    copy = " + 4 x elements" if w < 4 else ""
+    copy = " + 4 x elements" if job.copy else ""
     over = f" / {d}" if split.zero and d > 1 else ""
     yield Formula(
         "optimizer of a device",
-        f"(states of {job.optimizer}{copy}){' / replicas (ZeRO)' if over else ''}",
+        f"(states of {job.optimizer} in {job.kept.statement([job.dtype])}{copy})"
+        f"{' / replicas (ZeRO)' if over else ''}",
         f"({stage.total('state'):,.0f}{f' + 4 x {weights:,}' if copy else ''}){over} = "
         f"{_gib(held.states)}",
     )  # fmt: skip

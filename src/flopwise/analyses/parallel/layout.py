@@ -164,7 +164,7 @@ def _held(stages: tuple[Stage, ...], place: int, split: Split, job: Job) -> Held
     weights, experts = stage.total("weights"), stage.total("experts")
     # Experts have as many replicas fewer as devices share them.
     one = {z: _share(weights, experts, split) if split.zero >= z else 1.0 for z in (1, 2, 3)}
-    copy = 4.0 * weights if w < 4 else 0.0
+    copy = job.copy * weights
     gathered = max(p.weights for p, _ in stage.pieces) * w if split.zero == 3 else 0.0
     return Held(
         weights * w * one[3], weights * g * one[2], (stage.total("state") + copy) * one[1],

@@ -65,7 +65,7 @@ def counted(
     saved, most = held(step)
     return Piece(
         name, _elements(learned), _elements(t for t in learned if t.name.startswith(EXPERTS)),
-        float(sum((job.update.bytes(t) for t in learned), 0)),  # type: ignore[arg-type]
+        float(sum((job.kept.states(t) for t in learned), 0)),  # type: ignore[arg-type]
         operations, {p: _seconds(step, p, device) for p in PHASES}, saved, most - saved,
     )  # fmt: skip
 

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 
 from flopwise.analyses.serving.decoder import Decoder, Experts, StateSpace, shard
 from flopwise.errors import FlopwiseError, UnknownName, nearest
+from flopwise.graph import BITS
 from flopwise.ops import optimizers
 from flopwise.ops.gradient import Autograd
-from flopwise.ops.optimizers import Optimizer
+from flopwise.passes.update import Kept
 
 RECOMPUTED = ("none", "selective", "full")
 MOST = 10**7
@@ -81,7 +82,8 @@ AXES = ("data", "tensor", "pipeline", "context")
 class Job:
     """What one step is over: `micro` micro-batches on each replica, of `batch` samples (of `seq`
     tokens each); and how it is computed. Weights and activations are in `dtype`, gradients in
-    `gradients`; weights of 16 bits have a copy in 32 (Micikevicius et al. 2018)."""
+    `gradients`; weights of 16 bits have `masters`, a copy in 32 (Micikevicius et al. 2018), and
+    the optimizer keeps `states` (empty: in the type of what it updates)."""
 
     batch: int = 1
     seq: int = 1
@@ -91,6 +93,8 @@ class Job:
     optimizer: str = "adamw"
     recompute: str = "none"
     autograd: Autograd = field(default_factory=Autograd)
+    masters: bool = True
+    states: str = ""
 
     def __post_init__(self) -> None:
         for name, flag in (("batch", "batch"), ("seq", "seq"), ("micro", "accumulate")):
@@ -102,11 +106,16 @@ class Job:
             )
         if self.gradients not in ("float32", "bfloat16", "float16"):
             raise UnknownName(f"--gradients {self.gradients}: float32, bfloat16 or float16")
-        optimizers.find(self.optimizer)
+        _ = self.kept
 
     @property
-    def update(self) -> Optimizer:
-        return optimizers.find(self.optimizer)
+    def kept(self) -> Kept:
+        return Kept(optimizers.find(self.optimizer), self.states, self.masters)
+
+    @property
+    def copy(self) -> int:
+        """Bytes of an element of the copy in 32 bits."""
+        return 4 if self.masters and BITS[self.dtype] < 32 else 0
 
     def samples(self, split: Split) -> int:
         """Of one step, on all devices."""

@@ -37,7 +37,8 @@ def train(
     on = machine(device, count or 1, stored, power) if device else None
     amount = None if operations is None else budget.quantity(operations)
     asked = Asked(source, samples, epochs, count, utilization, Prices(price, carbon, pue), on,
-                  stored, Recipe(optimizer, loss, frozen, accumulate), samples_per_batch,
+                  stored, Recipe(optimizer, loss, frozen, accumulate, masters=wanted.master_weights,
+                                 states=wanted.states), samples_per_batch,
                   convention, {"dtype": dtype, **options})  # fmt: skip
     if source is None:
         return budget.amount(amount, on, utilization, asked.prices)

@@ -13,12 +13,11 @@ from flopwise.errors import FlopwiseError, UnknownName, nearest
 from flopwise.graph import Graph, Node, Tensor
 from flopwise.ops import optimizers
 from flopwise.ops.gradient import Autograd, smooth
-from flopwise.ops.optimizers import Optimizer
 from flopwise.passes.autocast import autocast
 from flopwise.passes.backward import Segment, backward
 from flopwise.passes.checkpoint import segments
 from flopwise.passes.training import LOSSES, freeze, training, with_loss
-from flopwise.passes.update import update
+from flopwise.passes.update import Kept, update
 from flopwise.profile import Profile, Row, profile
 
 PHASES = ("forward", "backward", "recomputation", "optimizer")
@@ -30,7 +29,8 @@ class Recipe:
     """How a network is trained, as far as it changes what a step costs.
 
     `amp` is the half precision of automatic mixed precision, empty for none; with `masters` the
-    optimizer updates float32 copies of weights in half precision; `checkpoint` is one of
+    optimizer updates float32 copies of weights in half precision, and `states` is the type of what
+    it keeps (empty: that of what it updates); `checkpoint` is one of
     `passes.checkpoint.CHECKPOINTING`, or the segments themselves.
     """
 
@@ -43,17 +43,18 @@ class Recipe:
     amp: str = ""
     masters: bool = False
     checkpoint: str | tuple[Segment, ...] = "none"
+    states: str = ""
 
     def __post_init__(self) -> None:
-        optimizers.find(self.optimizer)
+        _ = self.kept
         if self.loss not in LOSSES:
             raise UnknownName(f"no loss '{self.loss}'; {nearest(self.loss, list(LOSSES))}")
         if self.accumulate < 1:
             raise FlopwiseError(f"gradients cannot be accumulated over {self.accumulate} batches")
 
     @property
-    def update(self) -> Optimizer:
-        return optimizers.find(self.optimizer)
+    def kept(self) -> Kept:
+        return Kept(optimizers.find(self.optimizer), self.states, self.masters)
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def step(graph: Graph, recipe: Recipe = Recipe()) -> Training:
     back = backward(forward, recipe.autograd, rerun)
     if not back.gradients:
         raise FlopwiseError(f"{graph.name or 'the model'}: no trainable weight to learn")
-    whole = update(back.graph, back.gradients, recipe.update, recipe.foreach)
+    whole = update(back.graph, back.gradients, recipe.kept, recipe.foreach)
     by_name = {t.name: t for t in whole.tensors()}
     learned = tuple((by_name[name], grad) for name, grad in back.gradients.items())
     return Training(forward, whole, learned, recipe)
@@ -112,7 +113,7 @@ def _traced(graph: Graph, recipe: Recipe) -> Training:
         for t in graph.tensors() if t.role == "weight" and t.trainable and smooth(t)
     }  # fmt: skip
     gradients = {name: grad for name, (_, grad) in learned.items()}
-    whole = update(graph, gradients, recipe.update, recipe.foreach)
+    whole = update(graph, gradients, recipe.kept, recipe.foreach)
     return Training(forward, whole, tuple(learned.values()), recipe, "trace")
 
 

@@ -31,8 +31,9 @@ def formulas(found: TrainingMemory) -> Iterator[Formula]:
                              fixed.master_bytes, found)  # fmt: skip
     yield _per_parameter("gradients", "bytes of its type a trainable parameter",
                          fixed.gradients_bytes, found)  # fmt: skip
-    yield _per_parameter(f"optimizer states ({recipe.optimizer})", recipe.update.statement,
-                         fixed.optimizer_bytes, found)  # fmt: skip
+    kept = f"{recipe.kept.optimizer.statement}, in {fixed.states}"
+    yield _per_parameter(f"optimizer states ({recipe.optimizer})", kept, fixed.optimizer_bytes,
+                         found)  # fmt: skip
     kinds = [f"{exact(size)} ({op})" for op, size in found.saved_by_op.items()]
     yield Formula(
         "saved activations",

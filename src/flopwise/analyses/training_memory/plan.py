@@ -42,6 +42,7 @@ class Plan:
     memory_budget: float | str | None = None
     amp: str = ""
     master_weights: bool = False
+    states: str = ""
     lora: int | None = None
     lora_targets: tuple[str, ...] = ()
     quantize: str = ""
@@ -88,7 +89,7 @@ class Plan:
         return Recipe(
             self.optimizer, self.loss, self.frozen, self.accumulate,
             Autograd(backend, self.fused_attention), backend == "gpu", self.amp,
-            self.master_weights, again,
+            self.master_weights, again, self.states,
         )  # fmt: skip
 
     def step(self, graph: Graph) -> Training:

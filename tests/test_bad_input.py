@@ -124,3 +124,13 @@ def test_a_module_without_its_framework(monkeypatch: pytest.MonkeyPatch) -> None
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, "torch", None)
     assert "need torch: pip install torch" in refused(run("some.nets:build"))
+
+
+def test_of_many_names_the_first_are_told(tmp_path: Path) -> None:
+    file = tmp_path / "net.prototxt"
+    inputs, bottoms = (
+        " ".join(f'{kind}: "x{i}"' for i in range(99)) for kind in ("input", "bottom")
+    )
+    file.write_text(f'{inputs} layer {{ name: "c" type: "Concat" {bottoms} top: "c" }}')
+    assert "x6, x7, and 91 more: --input" in refused(run(file, "--input", "1x3"))
+    assert "and 59 more" in refused(run(file, "--input", "?=1x3"))

@@ -59,3 +59,17 @@ def test_an_axis_that_is_not_there_is_told() -> None:
     node = single("softmax", (2, 3), axis=7)
     with pytest.raises(ShapeMismatch, match="out of range"):
         ops.count(node)
+
+
+@pytest.mark.parametrize(
+    ("attrs", "words"),
+    [
+        ({"outputs": 5}, "axis 1 of size 3 does not split into 5 parts"),
+        ({"outputs": 2, "even": True}, "axis 1 of size 3 does not split into 2 parts"),
+        ({"outputs": 2, "squeeze": True}, "axis 1 of size 3 does not split into 2 parts"),
+        ({"outputs": 2, "points": (4,)}, r"axis 1 of size 3 does not split into \[4, -1\]"),
+    ],
+)
+def test_parts_that_cannot_be_are_told(attrs: dict[str, Any], words: str) -> None:
+    with pytest.raises(ShapeMismatch, match=words):
+        single("split", (2, 3), axis=1, **attrs)

@@ -165,7 +165,7 @@ def simple(name: str, *operands: tuple[int, ...], **options: Any) -> Callable[[L
     def build(m: Lite, x: int) -> int:
         values = [m.ints(*v) for v in operands]
         data = [*values, x] if name == "SPLIT" else [x, *values]
-        outputs = [m.tensor(1) for _ in range(2 if name.startswith("SPLIT") else 1)]
+        outputs = [m.tensor(1) for _ in range({"SPLIT": 2, "SPLIT_V": 2, "UNPACK": 6}.get(name, 1))]
         return m.op(name, data, outputs, **options)
 
     return build

@@ -53,4 +53,11 @@ def nearest(name: str, names: list[str]) -> str:
     from difflib import get_close_matches
 
     close = get_close_matches(name, names, n=3, cutoff=0.4)
-    return f"did you mean {' or '.join(close)}?" if close else f"known: {', '.join(sorted(names))}"
+    return f"did you mean {' or '.join(close)}?" if close else f"known: {some(sorted(names))}"
+
+
+def some(names: list[str], most: int = 40) -> str:
+    """The names, with commas between; of many the first ones, and how many there are more."""
+    if len(names) > most:
+        names = [*names[:most], f"and {len(names) - most:,} more"]
+    return ", ".join(names) or "none"

@@ -180,10 +180,10 @@ def stack(inputs: Tensors, axis: int = 0) -> list[Shape]:
 @entered(True, "split")
 def split(
     inputs: Tensors, outputs: Tensors, axis: int = 0, sizes: Any = None, points: Any = None,
-    squeeze: bool = False, ratio: Any = None,
+    squeeze: bool = False, ratio: Any = None, even: bool = False,
 ) -> list[Shape]:  # fmt: skip
     """Into given `sizes` (of which -1 takes what is left), at given `points`, in a given
-    `ratio`, or into equal parts (the last may be smaller)."""
+    `ratio`, or into equal parts (the last may be smaller, unless `even`)."""
     shape: Shape = inputs[0].sizes
     whole, parts = shape[axis], len(outputs)
     if sizes is None and len(inputs) > 1 and inputs[1] is not None:
@@ -193,15 +193,17 @@ def split(
     if points is not None:
         ends = [*points, whole]
         sizes = [b - a for a, b in zip([0, *ends], ends)]
+    told = sizes or f"{parts} parts"
     if sizes is None:
         step = ceildiv(whole, parts)
         sizes = [step] * (parts - 1) + [whole - step * (parts - 1)]
     if -1 in sizes:
         left = whole - sum((s for s in sizes if s != -1), 0)
         sizes = [left if s == -1 else s for s in sizes]
-    total = sum(sizes, 0)
-    if isinstance(total, int) and isinstance(whole, int) and total != whole:
-        raise ShapeMismatch(f"axis {axis} of size {whole} does not split into {sizes}")
+    total, numbers = sum(sizes, 0), [s for s in sizes if isinstance(s, int)]
+    misfit = isinstance(total, int) and isinstance(whole, int) and total != whole
+    if misfit or any(s < 0 or (squeeze and s != 1) or (even and s != sizes[0]) for s in numbers):
+        raise ShapeMismatch(f"axis {axis} of size {whole} does not split into {told}")
     middle = [() if squeeze else (s,) for s in sizes]
     axis %= len(shape)
     return [(*shape[:axis], *m, *shape[axis + 1 :]) for m in middle]

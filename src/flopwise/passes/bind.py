@@ -8,7 +8,7 @@ from typing import Any
 
 from flopwise import dims
 from flopwise.dims import Dim, Expr, symbol
-from flopwise.errors import UnknownName, UnknownSize, nearest
+from flopwise.errors import UnknownName, UnknownSize, nearest, some
 from flopwise.frontends import Request, matches
 from flopwise.graph import BITS, Graph, Node, Shape, Tensor
 from flopwise.pattern import show
@@ -45,7 +45,7 @@ def _named(graph: Graph, request: Request) -> dict[str, Shape]:
         wanted |= dict.fromkeys(alike or [name], shape)
     if "" in wanted:
         if len(graph.inputs) != 1:
-            names = ", ".join(t.name for t in graph.inputs) or "none"
+            names = some([t.name for t in graph.inputs], most=8)
             raise UnknownName(
                 f"a shape without a name, and the inputs are {names}: --input NAME=SHAPE"
             )

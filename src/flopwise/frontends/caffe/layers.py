@@ -144,7 +144,8 @@ def concat(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
 def slice_(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     p = layer.sub("slice_param")
     axis = p.number("axis", p.number("slice_dim", 1))
-    emit("split", x[0], tops=0, axis=axis, points=tuple(p.numbers("slice_point")) or None)
+    points = tuple(p.numbers("slice_point")) or None
+    emit("split", x[0], tops=0, axis=axis, points=points, even=points is None)
 
 
 def split(emit: Emit, layer: Layer, x: list[Tensor]) -> None:

@@ -12,8 +12,8 @@ from flopwise.graph import Tensor
 ACTIVATIONS = {
     "logistic": "sigmoid", "relu": "relu", "relu6": "relu6", "leaky": "leaky_relu",
     "revleaky": "leaky_relu", "relie": "leaky_relu", "tanh": "tanh", "elu": "elu",
-    "selu": "selu", "gelu": "gelu_tanh", "swish": "silu", "mish": "mish", "plse": "plse",
-    "hardtan": "hard_tanh", "lhtan": "leaky_hard_tanh", "hard_mish": "hard_mish",
+    "selu": "selu", "gelu": "gelu_tanh", "swish": "silu", "silu": "silu", "mish": "mish",
+    "plse": "plse", "hardtan": "hard_tanh", "lhtan": "leaky_hard_tanh", "hard_mish": "hard_mish",
     "loggy": "loggy", "ramp": "ramp",
 }  # fmt: skip
 
@@ -160,16 +160,18 @@ def average(emit: Emit, s: Section, x: Tensor) -> Tensor:
     return emit("global_avg_pool", x)
 
 
-@layer("route")
+@layer("route", "route_lhalf")
 def route(emit: Emit, s: Section, x: Tensor) -> Tensor:
-    """Other layers side by side; of each only one of its groups of channels."""
-    inputs, groups = emit.others("layers"), s.size("groups", 1, most=MOST)
+    """Other layers side by side; of each only one of its groups of channels, or the first
+    half (route_lhalf of the PyTorch ports)."""
+    half = 2 if s.type == "route_lhalf" else 1
+    inputs, groups = emit.others("layers"), s.size("groups", half, most=MOST)
     chosen = s.integer("group_id", 0)
     if not 0 <= chosen < groups:
         raise UnreadableModel(f"group_id is {chosen}, and there are {groups} groups")
     if groups > 1:
         inputs = [
-            emit.all("split", t, part=f"group{i}", axis=1, outputs=groups)[chosen]
+            emit.all("split", t, part=f"group{i}", axis=1, outputs=groups, even=True)[chosen]
             for i, t in enumerate(inputs)
         ]
     return emit("concat", *inputs, axis=1) if len(inputs) > 1 else emit("identity", inputs[0])
@@ -234,8 +236,10 @@ def upsample(emit: Emit, s: Section, x: Tensor) -> Tensor:
 
 @layer("reorg", "reorg3d", "reorg_old")
 def reorg(emit: Emit, s: Section, x: Tensor) -> Tensor:
+    """Without a stride it is that of the PyTorch ports (YOLOR), which halve the map; to
+    Darknet itself it would be nothing at all, and no file of its own leaves it out."""
     op = "depth_to_space" if s.flag("reverse") else "space_to_depth"
-    return emit(op, x, block=s.size("stride", 1))
+    return emit(op, x, block=s.size("stride", 2))
 
 
 @layer("crop")

@@ -87,7 +87,8 @@ def stack(emit: Emit, s: Symbol, x: Operands) -> None:
 @native("slicechannel", "split")
 def split(emit: Emit, s: Symbol, x: Operands) -> None:
     parts, axis = s.size("num_outputs", most=MOST), s.integer("axis", 1)
-    emit("split", x[0], axis=axis, squeeze=s.flag("squeeze_axis"), outputs=parts)
+    squeeze = s.flag("squeeze_axis")
+    emit("split", x[0], axis=axis, squeeze=squeeze, even=True, outputs=parts)
 
 
 @native("split_v2", "_npi_split")
@@ -96,7 +97,7 @@ def split_at(emit: Emit, s: Symbol, x: Operands) -> None:
     axis, squeeze = s.integer("axis", 0), s.flag("squeeze_axis")
     if s.integer("sections", 0):
         sections = s.size("sections", most=MOST)
-        emit("split", x[0], axis=axis, squeeze=squeeze, outputs=sections)
+        emit("split", x[0], axis=axis, squeeze=squeeze, even=True, outputs=sections)
     else:
         points = [p for p in s.integers("indices") or () if p]
         emit("split", x[0], axis=axis, squeeze=squeeze, points=points, outputs=len(points) + 1)

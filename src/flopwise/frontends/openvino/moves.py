@@ -42,7 +42,7 @@ def concat(n: Native) -> None:
 @lowers("Split")
 def split(n: Native) -> None:
     axis = n.values(1)
-    n.movement("split", n.given(0), axis=axis[0] if axis else None)
+    n.movement("split", n.given(0), axis=axis[0] if axis else None, even=True)
 
 
 @lowers("VariadicSplit")

@@ -63,7 +63,7 @@ def unpack(n: Native) -> None:
 @lowers("Split")
 def split(n: Native) -> None:
     axis, parts = n.values(0), n.integer("num_split")
-    n.emit("split", n.given(1), axis=axis[0], results=parts) if axis else n.unknown()
+    n.emit("split", n.given(1), axis=axis[0], even=True, results=parts) if axis else n.unknown()
 
 
 @lowers("SplitV")

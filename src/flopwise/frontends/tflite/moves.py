@@ -45,7 +45,7 @@ def concat(n: Native) -> None:
 @lowers("SPLIT")
 def split(n: Native) -> None:
     axis = n.values(0)
-    n.movement("split", n.given(1), axis=axis[0] if axis else None)
+    n.movement("split", n.given(1), axis=axis[0] if axis else None, even=True)
 
 
 @lowers("SPLIT_V")

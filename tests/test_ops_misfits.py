@@ -73,3 +73,16 @@ def test_an_axis_that_is_not_there_is_told() -> None:
 def test_parts_that_cannot_be_are_told(attrs: dict[str, Any], words: str) -> None:
     with pytest.raises(ShapeMismatch, match=words):
         single("split", (2, 3), axis=1, **attrs)
+
+
+@pytest.mark.parametrize(
+    ("op", "attrs", "words"),
+    [
+        ("depth_to_space", {"block": 2}, "6 channels do not divide into blocks of 4"),
+        ("space_to_depth", {"block": 2}, "5 positions of an axis do not divide into blocks of 2"),
+        ("resize", {"scale": 0.1}, "axis 2 of size 4 is resized to 0"),
+    ],
+)
+def test_what_would_be_lost_is_told(op: str, attrs: dict[str, Any], words: str) -> None:
+    with pytest.raises(ShapeMismatch, match=words):
+        single(op, (1, 6, 4, 5), **attrs)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from flopwise.dims import Dim
+from flopwise.errors import ShapeMismatch
 from flopwise.graph import Shape, Tensor
 from flopwise.ops.movement import entered
 
@@ -12,13 +13,22 @@ Tensors = tuple[Tensor, ...]
 @entered(False, "depth_to_space")
 def depth_to_space(inputs: Tensors, block: int, channels_last: bool = False) -> list[Shape]:
     n, c, x = _channels(inputs, channels_last)
-    return [_laid(n, c // block ** len(x), [a * block for a in x], channels_last)]
+    channels = divided(c, block ** len(x), "channels")
+    return [_laid(n, channels, [a * block for a in x], channels_last)]
 
 
 @entered(False, "space_to_depth")
 def space_to_depth(inputs: Tensors, block: int, channels_last: bool = False) -> list[Shape]:
     n, c, x = _channels(inputs, channels_last)
-    return [_laid(n, c * block ** len(x), [a // block for a in x], channels_last)]
+    space = [divided(a, block, "positions of an axis") for a in x]
+    return [_laid(n, c * block ** len(x), space, channels_last)]
+
+
+def divided(size: Dim, by: Dim, what: str) -> Dim:
+    """The size of a block of `by` such. Raises ShapeMismatch for one that is left over."""
+    if isinstance(size, int) and isinstance(by, int) and (by < 1 or size % by):
+        raise ShapeMismatch(f"{size} {what} do not divide into blocks of {by}")
+    return size // by
 
 
 def _channels(inputs: Tensors, last: bool) -> tuple[Dim, Dim, Shape]:

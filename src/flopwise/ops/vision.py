@@ -74,6 +74,8 @@ def resize_shape(
     else:
         new = [interpolated(a, shrink or 1, zoom or 1, crop) for a in old]
     for axis, a in zip(places, new):
+        if isinstance(a, int) and a < 1 and x[axis] != 0:
+            raise ShapeMismatch(f"axis {axis} of size {x[axis]} is resized to {a}")
         x[axis] = a
     return [tuple(x)]
 

@@ -7,6 +7,7 @@ from click.testing import CliRunner
 
 import flopwise
 from flopwise.cli import main
+from flopwise.errors import UnknownSize, UnreadableModel
 
 DATA = 'input: "data" input_shape { dim: 2 dim: 6 dim: 4 dim: 5 } '
 
@@ -104,3 +105,24 @@ def test_clustered_priors(tmp_path: Path) -> None:
     sizes = "width: 10 width: 20 width: 30 height: 5 height: 6 height: 7"
     text = layer("PriorBoxClustered", "data data", "b", f"prior_box_param {{ {sizes} }}")
     assert flopwise.count(net(tmp_path, DATA + text)).rows[0].node.outputs[0].shape == (1, 2, 240)
+
+
+@pytest.mark.parametrize("end", ["# solver_mode: CPU", "  # }\n\n# a\n# b }", "#", "# é\n"])
+def test_comments_may_end_a_file(end: str, tmp_path: Path) -> None:
+    assert len(flopwise.load(net(tmp_path, DATA + POOL + "\n" + end)).nodes) == 1
+
+
+def test_what_follows_a_comment_is_read(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableModel, match="net.prototxt:2: not protobuf text"):
+        flopwise.load(net(tmp_path, DATA + POOL + '\n# a\n"unclosed'))
+
+
+def test_a_solver_names_its_net(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableModel, match=r"a solver: give the net .*, v.prototxt"):
+        flopwise.load(net(tmp_path, 'net: "v.prototxt"\nbase_lr: 0.01\n# CPU'))
+
+
+def test_the_shape_to_give_is_told_as_an_image(tmp_path: Path) -> None:
+    data = 'layer { name: "d" type: "Data" top: "data" transform_param { crop_size: 27 } } '
+    with pytest.raises(UnknownSize, match="--input data=1x3x27x27"):
+        flopwise.count(net(tmp_path, data + POOL))

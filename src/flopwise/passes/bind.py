@@ -149,9 +149,9 @@ def _input(tensor: Tensor, shape: Shape | None, batch: Any, everywhere: bool) ->
 
 def _example(tensor: Tensor) -> str:
     """A shape that could be given: what is known, and an image's size for the rest."""
-    if tensor.shape is None:
-        return "1x3x224x224"
-    return "x".join(str(s or (224 if i else 1)) for i, s in enumerate(tensor.shape))
+    shape = tensor.shape or (None,) * 4
+    image = (1, 3, 224, 224) if len(shape) == 4 and shape[3] not in (1, 3) else (1, *[224] * 9)
+    return "x".join(str(s or size) for s, size in zip(shape, image))
 
 
 def _outputs(node: Node, wanted: dict[str, Shape]) -> Node:

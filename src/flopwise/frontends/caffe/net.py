@@ -43,7 +43,9 @@ class Net:
         layers = [Layer(m) for m in self.top.all("layer") if isinstance(m, dict)]
         layers = [layer for layer in layers if self._included(layer)]
         if not layers:
-            raise UnreadableModel(f"{source}: holds no layer")
+            solved = self.top.text("net") or self.top.text("train_net")
+            told = f"is a solver: give the net that it names, {solved}" if solved else ""
+            raise UnreadableModel(f"{source}: {told or 'holds no layer'}")
         self._declared()
         tops = {t for layer in layers for t in layer.tops}
         for layer in layers:

@@ -11,8 +11,9 @@ from flopwise.frontends import DEEPEST
 
 Message = dict[str, list[Any]]
 
+_COMMENTS = r"\s*(?:\#[^\n]*(?:\n|\Z)\s*)*"
 _TOKEN = re.compile(
-    r"""\s*(?:\#[^\n]*\s*)*(?:(?P<mark>[{}<>:;,\[\]])|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
+    _COMMENTS + r"""(?:(?P<mark>[{}<>:;,\[\]])|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
     r"""|(?P<word>[^\s{}<>:;,\[\]"'\#]+))"""
 )
 
@@ -53,7 +54,7 @@ def _tokens(text: str, where: str) -> Iterator[tuple[str, str, int]]:
     while place < end:
         match = _TOKEN.match(text, place)
         if match is None or match.lastgroup is None:
-            if text[place:].lstrip().startswith("#"):
+            if re.compile(_COMMENTS).fullmatch(text, place):
                 return
             raise UnreadableModel(f"{where}:{_line(text, place)}: not protobuf text")
         token = match.group(match.lastgroup)

@@ -113,7 +113,7 @@ def test_comments_may_end_a_file(end: str, tmp_path: Path) -> None:
 
 
 def test_what_follows_a_comment_is_read(tmp_path: Path) -> None:
-    with pytest.raises(UnreadableModel, match="net.prototxt:2: not protobuf text"):
+    with pytest.raises(UnreadableModel, match=r"net.prototxt:3: not protobuf"):
         flopwise.load(net(tmp_path, DATA + POOL + '\n# a\n"unclosed'))
 
 

@@ -11,10 +11,10 @@ from flopwise.frontends import DEEPEST
 
 Message = dict[str, list[Any]]
 
-_COMMENTS = r"\s*(?:\#[^\n]*(?:\n|\Z)\s*)*"
+_COMMENTS = re.compile(r"(?:\s+|\#[^\n]*)*")
 _TOKEN = re.compile(
-    _COMMENTS + r"""(?:(?P<mark>[{}<>:;,\[\]])|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
-    r"""|(?P<word>[^\s{}<>:;,\[\]"'\#]+))"""
+    r"""(?P<mark>[{}<>:;,\[\]])|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
+    r"""|(?P<word>[^\s{}<>:;,\[\]"'\#]+)"""
 )
 
 
@@ -50,17 +50,21 @@ def parse(text: str, where: str) -> Message:
 
 
 def _tokens(text: str, where: str) -> Iterator[tuple[str, str, int]]:
-    place, end = 0, len(text.rstrip())
-    while place < end:
+    place, end = 0, len(text)
+    while (place := _skipped(text, place)) < end:
         match = _TOKEN.match(text, place)
         if match is None or match.lastgroup is None:
-            if re.compile(_COMMENTS).fullmatch(text, place):
-                return
             raise UnreadableModel(f"{where}:{_line(text, place)}: not protobuf text")
         token = match.group(match.lastgroup)
         place = match.end()
         kind = match.lastgroup
         yield kind, token[1:-1] if kind == "text" else token, place
+
+
+def _skipped(text: str, place: int) -> int:
+    """The place after white space and comments."""
+    found = _COMMENTS.match(text, place)
+    return found.end() if found else place
 
 
 def _line(text: str, place: int) -> int:

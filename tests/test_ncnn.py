@@ -169,7 +169,7 @@ def test_sizes_that_do_not_fit_are_told(tmp_path: Path) -> None:
         (["Input b 0 1 x 0=4", "ReLU r 1 1 y t"], "its bottom 'y' is not made"),
         (["Input b 0 1 x 0=4", "ReLU r 1 1 t t"], "a cycle"),
         (["Input b 0 1 x 0=4", "ReLU r 1 1 x x"], "made twice"),
-        (["Input b 0 1 x 0=4", "ReLU b 1 1 x t"], "there twice"),
+        (["Input b 0 1 x 0=4", "Reshape r 1 1 x t 6=*(0w,2"], "'*(0w,2' is no list of sizes"),
         (["Input b 0 1 x 0=4", "ReLU r 9 1 x t"], "10 blobs are counted, 2 named"),
         (["Input b 0 1 x 0=4", "ReLU r one 1 x t"], "not a layer"),
         (["Input b 0 1 x 0=4", "ReLU r 1 1 x t foo"], "'foo' is no parameter"),

@@ -132,19 +132,22 @@ def _input(tensor: Tensor, shape: Shape | None, batch: Any, everywhere: bool) ->
         if tensor.shape is not None and len(tensor.shape) != len(shape):
             raise UnknownSize(
                 f"input '{tensor.name}' has {len(tensor.shape)} axes, "
-                f"{show(tensor.shape)}; {show(shape)} given"
+                f"{_known(tensor)}; {show(shape)} given"
             )
         tensor = replace(tensor, shape=tuple(shape))
     first = tensor.shape[0] if tensor.shape else 0
     if batch is not None and tensor.shape and (first is None or (everywhere and shape is None)):
         tensor = replace(tensor, shape=(batch, *tensor.shape[1:]))
     if not tensor.known:
-        known = "x".join("?" if s is None else str(s) for s in tensor.shape or ()) or "?"
         raise UnknownSize(
-            f"the size of input '{tensor.name}' ({known}) is not in the model: "
+            f"the size of input '{tensor.name}' ({_known(tensor)}) is not in the model: "
             f"give it, as in --input {tensor.name}={_example(tensor)}"
         )
     return tensor
+
+
+def _known(tensor: Tensor) -> str:
+    return "x".join("?" if s is None else str(s) for s in tensor.shape or ()) or "?"
 
 
 def _example(tensor: Tensor) -> str:

@@ -81,6 +81,9 @@ DECONVOLUTIONS = tuple(f"Deconvolution{w}{d}" for w in ("", "DepthWise") for d i
 
 @lowers(*CONVOLUTIONS)
 def convolution(n: Native) -> None:
+    if n.rank == 1 and n.kind == "Convolution" and n.integer(1) == n.integer(11, 1) == 1:
+        dense(n, 5, 6)
+        return
     _spatial(n)
     f, term, attrs = n.integer(0), n.integer(8), window(n)
     groups = n.integer(7, 1) if "DepthWise" in n.kind else 1
@@ -148,16 +151,21 @@ def deformable(n: Native) -> None:
 @lowers("InnerProduct")
 def inner_product(n: Native) -> None:
     """All axes are joined; of a matrix each row is a vector of its own."""
-    o, term = n.integer(0), n.integer(8)
-    if o < 1 or n.integer(2) % o or n.integer(2) < 1:
-        raise UnreadableModel(f"{n.integer(2)} weights do not divide among {o} outputs")
-    inner, x = n.integer(2) // o, n.inputs[0]
+    dense(n, 1, 2)
+
+
+def dense(n: Native, has_bias: int, weights: int) -> None:
+    """Also a convolution of 1 x 1 over a vector. Two parameters are by other numbers there."""
+    o, term, size = n.integer(0), n.integer(8), n.integer(weights)
+    if o < 1 or size % o or size < 1:
+        raise UnreadableModel(f"{size} weights do not divide among {o} outputs")
+    inner, x = size // o, n.inputs[0]
     if n.rank == 2:
         x = n.emit("reshape", x, part="rows", shape=(-1, inner), axis=1, dtype=x.dtype)
     elif n.rank > 2:
         x = n.emit("flatten", x, part="flatten", axis=1, dtype=x.dtype)
     weight = n.weight("weight", o, inner, dtype="int8" if term else "float32")
-    bias = n.weight("bias", o) if n.integer(1) else None
+    bias = n.weight("bias", o) if n.integer(has_bias) else None
     x = quantised(n, x, term)
     restored(n, "linear", (x, weight, bias), term, 2 if n.rank == 2 else 1, o=o)
 

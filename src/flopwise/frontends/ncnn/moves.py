@@ -5,7 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 from flopwise.errors import UnreadableModel
-from flopwise.frontends.ncnn.native import LEFT_OPEN, LOWERINGS, Native, lowers, same_meaning
+from flopwise.frontends.ncnn.expression import computed, sizes
+from flopwise.frontends.ncnn.native import (
+    LEFT_OPEN,
+    LOWERINGS,
+    Native,
+    NotSaid,
+    lowers,
+    same_meaning,
+)
 
 END = 2**31 - 1
 
@@ -40,14 +48,17 @@ def memory_data(n: Native) -> None:
 @lowers("Reshape")
 def reshape(n: Native) -> None:
     """-1 is what is left over, 0 what the axis of the same name has."""
-    sizes = [n.integer(i, LEFT_OPEN) for i in SIZES]
-    shape = [s for s in sizes if s != LEFT_OPEN]
-    if isinstance(n.params.get(6), str):
-        n.emit("unknown", *n.inputs, rank=n.params[6].count(",") + 1)  # an expression
-    elif 0 in shape and len(shape) != n.rank:
-        n.emit("unknown", *n.inputs, rank=len(shape))  # counted from the inner axis
-    else:
-        n.emit("reshape", n.inputs[0], shape=tuple(shape), axis=1, rank=len(shape))
+    given = [(a, v) for i, a in zip(SIZES, "cdhw") if (v := n.integer(i, LEFT_OPEN)) != LEFT_OPEN]
+    shape, x = tuple(v for _, v in given), n.inputs[0]
+    if not n.text(6) and (0 not in shape or len(shape) == n.rank):
+        n.emit("reshape", x, shape=shape, axis=1, rank=len(shape))
+        return
+    named = [str(v) if v else f"0{axis}" for axis, v in given]
+    terms = sizes(n.text(6))[::-1] if n.text(6) else named
+    try:
+        n.emit("reshape", x, computed(n, terms, "sizes"), axis=1, rank=len(terms))
+    except NotSaid:
+        raise NotSaid(len(terms)) from None
 
 
 @lowers("Flatten")
@@ -94,8 +105,8 @@ def slice_(n: Native) -> None:
 @lowers("Crop")
 def crop(n: Native) -> None:
     """Python's slices; or offsets and sizes; or the size of a second blob."""
-    if any(isinstance(n.params.get(i), str) for i in (19, 20, 21)):
-        n.unknown()  # an expression of sizes
+    if n.text(19) and n.text(20):
+        _computed_crop(n)
         return
     starts, ends = n.array(9), n.array(10)
     if starts and ends:
@@ -111,6 +122,14 @@ def crop(n: Native) -> None:
         n.emit("slice_like", n.inputs[0], like, axes=[*range(first, n.rank + 1)])
     else:
         _cut(n)
+
+
+def _computed_crop(n: Native) -> None:
+    axes = [int(a) for a in n.text(21).split(",")] if n.text(21) else [*range(n.rank)]
+    starts = ["0" if t == str(LEFT_OPEN) else t for t in sizes(n.text(19))]
+    ends = [str(END) if t in ("0", str(LEFT_OPEN)) else t for t in sizes(n.text(20))]
+    places = computed(n, starts, "starts"), computed(n, ends, "ends")
+    n.emit("slice", n.inputs[0], *places, axes=[a + 1 if a >= 0 else a for a in axes])
 
 
 def _cut(n: Native) -> None:
@@ -149,15 +168,16 @@ def padding(n: Native) -> None:
 
 @lowers("Interp")
 def interp(n: Native) -> None:
-    if isinstance(n.params.get(9), str):
-        n.unknown()  # an expression of sizes
-        return
     x, rank = n.inputs[0], n.rank
     if rank == 1:  # a vector is an image of one position
         x, rank = n.emit("unsqueeze", x, part="image", axes=[2, 3]), 3
     axes = tuple(range(2, rank + 1))
     mode = ("nearest", "nearest", "linear", "cubic")[n.integer(0)]
-    if n.integer(5) and len(n.inputs) > 1:
+    if text := n.text(9):
+        terms = sizes(text)[: len(axes)][::-1]
+        wanted = computed(n, terms, "sizes")
+        n.emit("resize", x, None, None, wanted, mode=mode, axes=axes, rank=rank)
+    elif n.integer(5) and len(n.inputs) > 1:
         n.emit("resize", x, n.inputs[1], mode=mode, axes=axes, like=True, rank=rank)
     elif n.integer(3) and n.integer(4):
         size = (n.integer(3), n.integer(4))[-len(axes) :]

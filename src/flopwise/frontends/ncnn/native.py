@@ -17,6 +17,10 @@ FUSED = {1: "relu", 2: "leaky_relu", 3: "clip", 4: "sigmoid", 5: "mish", 6: "har
 LEFT_OPEN = -233  # "to the end", "as it is", "same padding": ncnn's word for no number
 
 
+class NotSaid(Exception):
+    """Parameters that have no meaning here: the layer is listed as unknown."""
+
+
 class Native:
     """A layer with its blobs. The activation fused into it is a node of its own."""
 
@@ -48,6 +52,11 @@ class Native:
     def array(self, number: int) -> list[Any]:
         value = self.params.get(number, [])
         return value if isinstance(value, list) else [value]
+
+    def text(self, number: int) -> str:
+        """An expression of sizes; "" for none. Of one size alone it is a number."""
+        value = self.params.get(number, "")
+        return ",".join(map(str, value)) if isinstance(value, list) else str(value)
 
     def axis(self, number: int, default: int = 0) -> int:
         """An axis of the blob as one of ours, behind the batch."""
@@ -119,9 +128,10 @@ class Native:
             self.net.blobs[top], self.net.ranks[top] = self.inputs[0], self.rank
         self.net.used.discard(self.inputs[0].name)
 
-    def unknown(self) -> None:
+    def unknown(self, rank: int | None = None) -> None:
         """A layer that we have no meaning for: listed, never silently nothing."""
-        self.emit("unknown", *self.inputs, rank=self.ranks[0] if self.ranks else 1)
+        first = self.ranks[0] if self.ranks else 1
+        self.emit("unknown", *self.inputs, rank=first if rank is None else rank)
 
 
 def _behind(axis: int) -> int:

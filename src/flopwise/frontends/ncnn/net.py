@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from flopwise.dims import Dim
 from flopwise.errors import UnknownSize, UnreadableModel
 from flopwise.frontends import Request, matches
-from flopwise.frontends.ncnn.native import LOWERINGS, Native
+from flopwise.frontends.ncnn.native import LEFT_OPEN, LOWERINGS, Native, NotSaid
 from flopwise.frontends.ncnn.text import HINTS, Record
 from flopwise.graph import Graph, Node, Tensor
 
@@ -37,9 +38,7 @@ class Net:
         later = {top for r in records for top in r.tops}
         single = sum(r.kind == "Input" for r in records) == 1
         for record in records:
-            if record.name in self.layers:
-                raise UnreadableModel(f"{self.where}: layer '{record.name}' is there twice")
-            self.layers.add(record.name)
+            record = self._named(record)
             if record.kind == "Input":
                 for top in record.tops:  # more than one: the cache of a language model
                     self._input(record, top, single)
@@ -47,6 +46,15 @@ class Net:
                 self._lower(record, later)
         outputs = tuple(t for t in self.blobs.values() if t.name not in self.used)
         return Graph(tuple(self.inputs), outputs, tuple(self.nodes), stem, "ncnn")
+
+    def _named(self, record: Record) -> Record:
+        """ncnn does not mind layers of one name; ours are told apart by their first top."""
+        if record.name in self.layers and record.tops:
+            record = replace(record, name=f"{record.name}/{record.tops[0]}")
+        if record.name in self.layers:
+            raise UnreadableModel(f"{self.where}: layer '{record.name}' is there twice")
+        self.layers.add(record.name)
+        return record
 
     def _lower(self, record: Record, later: set[str]) -> None:
         where = f"{self.where}: layer '{record.name}' ({record.kind})"
@@ -59,9 +67,12 @@ class Net:
         for top in record.tops:
             if top in self.blobs:
                 raise UnreadableModel(f"{where}: its top '{top}' is made twice")
-        native = Native(self, record)
+        native, before = Native(self, record), len(self.nodes)
         try:
             LOWERINGS.get(record.kind, Native.unknown)(native)
+        except NotSaid as unsaid:
+            del self.nodes[before:]
+            native.unknown(*unsaid.args)
         except UnreadableModel as error:
             raise UnreadableModel(f"{where}: {error}") from None
         except (IndexError, KeyError, TypeError, ValueError, ArithmeticError) as error:
@@ -70,6 +81,7 @@ class Net:
     def _input(self, record: Record, name: str, single: bool) -> None:
         """The shape in the layer, else as asked for, else as a tool saw it."""
         sizes = [record.params.get(k, 0) for k in (2, 11, 1, 0)]  # c, d, h, w
+        sizes = [0 if size == LEFT_OPEN else size for size in sizes]
         shape = (1, *(None if s <= 0 else s for s in _kept(sizes)))
         asked = self.request.inputs.items()
         given = next((s for n, s in asked if matches(n, name) or (single and not n)), None)

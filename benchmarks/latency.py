@@ -8,6 +8,7 @@ transformers, onnx and onnxruntime installed:
     python benchmarks/latency.py measure build --device build/one.toml --minutes 10
     python benchmarks/latency.py write build --device build/one.toml
 
+The same with a device of `flopwise calibrate --runtime torch` takes the networks in PyTorch.
 `measure` takes whole rounds over all networks, one after the other, and appends them to
 `build/<device>.rounds`: the same command adds rounds until there are `ROUNDS`.
 """
@@ -29,7 +30,8 @@ import latency_networks as listed
 from flopwise import api, devices
 from flopwise.analyses.process import least
 from flopwise.analyses.roofline import Prediction
-from flopwise.measuring import onnxruntime
+from flopwise.devices import Device
+from flopwise.measuring import onnxruntime, torch
 from flopwise.measuring.calibration import start
 
 TARGET = Path(__file__).parents[1] / "docs" / "latency-measured.md"
@@ -73,8 +75,7 @@ def measure(arguments: argparse.Namespace) -> None:
     ends = time.monotonic() + 60 * arguments.minutes
     _, clock = start(device.runtime, device.threads or 1)
     names = chosen(arguments)
-    paths = {name: arguments.folder / listed.file_name(name) for name in names}
-    runs = {n: onnxruntime.network(p, {}, clock.threads) for n, p in paths.items()}
+    runs = {name: runner(name, device, arguments.folder) for name in names}
     record = rounds_of(arguments)
     done = len(readings(record, names))
     print(f"{len(runs)} networks loaded; {done} rounds done", flush=True)
@@ -84,6 +85,22 @@ def measure(arguments: argparse.Namespace) -> None:
             file.write(json.dumps(found) + "\n")
         done += 1
         print(f"round {done}", flush=True)
+
+
+def runner(name: str, device: Device, folder: Path) -> Any:
+    """Something that runs a network in the runtime of a device."""
+    threads = device.threads or 1
+    if device.runtime != "eager":
+        return onnxruntime.network(folder / listed.file_name(name), {}, threads)
+    module, example = listed.built(name, exported=False)
+    return torch.network(module, api.load(module, inputs=example).inputs, threads)
+
+
+def predicted(name: str, device: Device, folder: Path) -> Prediction:
+    if device.runtime != "eager":
+        return api.predict(folder / listed.file_name(name), device)
+    module, example = listed.built(name, exported=False)
+    return api.predict(module, device, inputs=example)
 
 
 def reading(clock: Any, run: Any) -> tuple[float, float]:
@@ -133,7 +150,7 @@ def results(arguments: argparse.Namespace) -> list[Result]:
     rows = []
     for name in chosen(arguments):
         taken = [one[name][0] * unit for one in rounds]
-        found = api.predict(arguments.folder / listed.file_name(name), device)
+        found = predicted(name, device, arguments.folder)
         halves = median(taken[::2]), median(taken[1::2])
         rows.append(Result(name, families.get(name, name), found, median(taken), halves))
     return rows

@@ -1,4 +1,4 @@
-"""The networks of docs/latency-measured.md, and how each becomes an ONNX file.
+"""The networks of docs/latency-measured.md, how each is made and how it becomes an ONNX file.
 
 `MEASURED` was fixed before the first of them was run; nothing was tuned on it. Whatever had to be
 looked into (which kernels onnxruntime runs, what a case of a kernel needs) was looked into on
@@ -89,29 +89,39 @@ def export(name: str, folder: Path) -> Path:
         return path
     import torch
 
-    torch.manual_seed(0)
-    module, example = BUILDERS.get(name.partition(":")[0], _timm)(name.partition(":")[2] or name)
+    module, example = built(name)
     partial = path.with_suffix(".partial")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        torch.onnx.export(
-            module.eval(), (example,), str(partial), dynamo=False, opset_version=OPSET
-        )
+        torch.onnx.export(module, (example,), str(partial), dynamo=False, opset_version=OPSET)
     partial.rename(path)
     return path
 
 
-def _timm(name: str) -> tuple[Any, Any]:
+def built(name: str, exported: bool = True) -> tuple[Any, Any]:
+    """A network with random weights, and an input of it.
+
+    Attention is spelled out where it is to be `exported`, and else one operator.
+    """
+    import torch
+
+    torch.manual_seed(0)
+    maker = BUILDERS.get(name.partition(":")[0], _timm)
+    module, example = maker(name.partition(":")[2] or name, exported)
+    return module.eval(), example
+
+
+def _timm(name: str, exported: bool) -> tuple[Any, Any]:
     _torchvision_operators()
     import timm
     import torch
 
-    module = timm.create_model(name, exportable=True)
+    module = timm.create_model(name, exportable=exported)
     size = module.pretrained_cfg["input_size"]
     return module, torch.rand(1, *size)
 
 
-def _torchvision(name: str) -> tuple[Any, Any]:
+def _torchvision(name: str, exported: bool) -> tuple[Any, Any]:
     _torchvision_operators()
     import torch
     from torchvision import models
@@ -120,7 +130,7 @@ def _torchvision(name: str) -> tuple[Any, Any]:
     return getattr(models, name)(**extra), torch.rand(1, 3, 224, 224)
 
 
-def _transformers(name: str) -> tuple[Any, Any]:
+def _transformers(name: str, exported: bool) -> tuple[Any, Any]:
     """Google's BERT-Small (4 layers, 512 wide), 128 tokens."""
     _torchvision_operators()
     import torch
@@ -128,7 +138,7 @@ def _transformers(name: str) -> tuple[Any, Any]:
 
     config = BertConfig(
         hidden_size=512, num_hidden_layers=4, num_attention_heads=8, intermediate_size=2048,
-        attn_implementation="eager",
+        attn_implementation="eager" if exported else "sdpa",
     )  # fmt: skip
 
     class Network(torch.nn.Module):
@@ -142,7 +152,7 @@ def _transformers(name: str) -> tuple[Any, Any]:
     return Network(), torch.randint(0, 1000, (1, 128))
 
 
-BUILDERS: dict[str, Callable[[str], tuple[Any, Any]]] = {
+BUILDERS: dict[str, Callable[[str, bool], tuple[Any, Any]]] = {
     "tv": _torchvision, "hf": _transformers,
 }  # fmt: skip
 

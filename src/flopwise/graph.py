@@ -113,7 +113,8 @@ class Graph:
     `declared` holds shapes that a file states of tensors inside, by name: they stand
     where inference ends, at sizes that are data, and nowhere else. `tied` gives other
     names of a weight; `active` how many elements of a weight one token uses, where it is
-    not all (experts); `config` the hyperparameters that a format states beside the graph.
+    not all (experts); `config` the hyperparameters that a format states beside the graph;
+    `orders` the axes of tensors that lie in another order, outermost in memory first.
     """
 
     inputs: tuple[Tensor, ...]
@@ -128,6 +129,7 @@ class Graph:
     tied: Mapping[str, str] = field(default_factory=dict, compare=False, repr=False)
     active: Mapping[str, Dim] = field(default_factory=dict, compare=False, repr=False)
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    orders: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor once, by name, in order of first appearance."""

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import exp, sqrt
 from typing import Any
 
+from flopwise.analyses import eager
 from flopwise.analyses.cases import Case
 from flopwise.analyses.kernels import case
 from flopwise.analyses.process import fitted
@@ -33,10 +34,29 @@ class Estimate:
     measured: bool
 
 
-def estimates(groups: Iterable[Group], device: Device) -> list[Estimate]:
-    """One for each kernel, in order."""
+def estimates(
+    groups: Iterable[Group], device: Device, orders: Mapping[str, tuple[int, ...]] | None = None
+) -> list[Estimate]:
+    """One for each kernel, in order; `orders` are those of a graph."""
     groups = list(groups)
-    cases = [_nearest(case(g), device.kernels) for g in groups]
+    if device.runtime == "eager":
+        threads = device.threads or 1
+        wanted = [eager.case(g, orders or {}, threads) for g in groups]
+    else:
+        wanted = [case(g) for g in groups]
+    cases = [_nearest(c, device.kernels) for c in wanted]
+    found = _fitted(cases, device)
+    rows = [found.get(c) or _rough(g, device) for c, g in zip(cases, groups)]
+    if device.runtime != "eager":
+        return rows
+    entered = [Case("call", (n,)) if n else None for n in eager.calls(groups)]
+    around = _fitted(entered, device)
+    return [replace(e, seconds=e.seconds + around[c].seconds) if c in around else e
+            for e, c in zip(rows, entered)]  # fmt: skip
+
+
+def _fitted(cases: Iterable[Case | None], device: Device) -> dict[Case | None, Estimate]:
+    """What the fits of the kinds that were measured say."""
     known = dict.fromkeys(c for c in cases if c is not None and c.kind in device.kernels)
     found: dict[Case | None, Estimate] = {}
     for kind in dict.fromkeys(c.kind for c in known):
@@ -44,7 +64,7 @@ def estimates(groups: Iterable[Group], device: Device) -> list[Estimate]:
         means, deviations = fitted(kind, device.kernels[kind]).predict(alike)
         for one, mean, deviation in zip(alike, means, deviations):
             found[one] = Estimate(exp(mean), float(deviation), True)
-    return [found.get(c) or _rough(g, device) for c, g in zip(cases, groups)]
+    return found
 
 
 def _nearest(wanted: Case | None, known: Mapping[str, Any]) -> Case | None:

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from flopwise.analyses import aten
+
 BLOCKED = "com.microsoft.nchwc"
 VECTOR = 16  # channels of one block, of which onnxruntime fills up the last
 
@@ -43,6 +45,7 @@ SIZES = {
     "binary_rows": ("size", "run"),
     "binary_channels": ("size", "run"),
 }
+SIZES |= aten.SIZES
 UNARY = ("size",)  # of each "unary NAME"
 
 

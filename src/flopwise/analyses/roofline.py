@@ -141,8 +141,9 @@ def _calibrated(graph: Graph, groups: list[Group], device: Device, runtime: str)
             f"{device.slug} was calibrated with {device.runtime}, which says nothing of {runtime}"
         )
     homes = _homes(groups)
-    groups = [_whole(g) for g in groups if not _free(g)]
-    found = estimates(groups, device)
+    views = runtime == "eager" and graph.format == "torch"  # Python runs them one by one
+    groups = [_whole(g) for g in groups if views or not _free(g)]
+    found = estimates(groups, device, graph.orders)
     kernels = tuple(
         replace(_measured(g, e, device), **_ends(g, homes)) for g, e in zip(groups, found)
     )

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from math import prod
 
+from flopwise.analyses import aten
 from flopwise.analyses.cases import VECTOR, Case
 
 NEAR, FAR = 2e5, 4e6  # elements that a core's own cache, and the shared one, hold
@@ -63,7 +64,7 @@ def _attention(s: Sizes) -> tuple[float, float]:
 WORK: dict[str, Callable[[Sizes], tuple[float, float]]] = {
     "conv": _blocked, "depthwise_conv": _depthwise, "attention": _attention,
     **dict.fromkeys(("first_conv", "plain_conv", "conv_transpose"), _plain),
-    **dict.fromkeys(("gemm", "matmul"), _product),
+    **dict.fromkeys(("gemm", "matmul"), _product), **aten.WORK,
 }  # fmt: skip
 
 
@@ -155,4 +156,5 @@ TERMS: dict[str, Callable[[Sizes], dict[str, float]]] = {
     **dict.fromkeys(
         ("reorder_input", "reorder_output", "global_pool"), lambda s: {"planes": s["c"]}
     ),
+    **aten.TERMS,
 }  # fmt: skip

@@ -22,12 +22,13 @@ from flopwise.analyses.process import fit
 from flopwise.analyses.terms import terms, work
 from flopwise.errors import FlopwiseError, UnknownName, nearest
 from flopwise.measuring.clock import QUIET, Clock
-from flopwise.measuring.samples import design
+from flopwise.measuring.samples import DESIGN, design
 
 RUNTIMES = {"onnxruntime": "onnxruntime", "eager": "torch"}  # what a runtime is run with
 AGAIN = 48  # cases measured a second time, for the noise
 ROUNDS = 7
 TWICE = 2  # copies of the calibration product: its weights stay in the nearest caches
+DENSE = ("gemm", "conv", "addmm", "mkldnn_conv")  # kinds that come near the peak
 FEWEST = 4  # cases of a kind that can be fitted
 
 Progress = Callable[[int, int], None]
@@ -76,7 +77,8 @@ def read(module: Any, clock: Clock, case: Case, rounds: int = ROUNDS) -> Reading
 def plan(runtime: str, share: float = 1.0) -> list[Case]:
     """The designed cases that a runtime has kernels for, in the order of measuring."""
     module = backend(runtime)
-    return [c for c in design(share=share) if module.has(c)]
+    kinds = getattr(module, "DESIGN", DESIGN)
+    return [c for c in design(share=share, kinds=kinds) if module.has(c)]
 
 
 def measure(
@@ -142,7 +144,7 @@ def device_file(readings: Readings, runtime: str, threads: int, version: str) ->
     units = sorted(r.unit for r in readings.found)
     unit = units[int(QUIET * len(units))]
     times = {r.case: r.products * unit for r in readings.found}
-    rate = max(work(c)[0] / t for c, t in times.items() if c.kind in ("gemm", "conv"))
+    rate = max(work(c)[0] / t for c, t in times.items() if c.kind in DENSE)
     moved = max(4 * 2 * c.sizes[0] / t for c, t in times.items() if c.kind == "unary relu")
     lines = [
         f"name = {json.dumps(f'{processor()}, {version}, {threads} thread' + 's' * (threads > 1))}",

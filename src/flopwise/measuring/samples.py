@@ -8,13 +8,14 @@ No network is in it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from random import Random
 
 from flopwise.analyses.cases import Case
 
 LARGEST = 2.5e9  # operations of one kernel
 ROOM = 25_000_000  # elements that one kernel reads and writes
+Draw = Callable[[Random], tuple[int, ...]]
 
 UNARY = {
     "relu": 8, "sigmoid": 14, "tanh": 10, "gelu": 14, "quick_gelu": 14, "erf": 8, "exp": 8,
@@ -165,7 +166,7 @@ def resize(chance: Random) -> tuple[int, ...]:
     return (channels(chance, 8, 256) * side(chance) ** 2 * scale, scale)
 
 
-DESIGN: dict[str, tuple[int, Callable[[Random], tuple[int, ...]]]] = {
+DESIGN: dict[str, tuple[int, Draw]] = {
     "conv": (320, conv), "first_conv": (36, first_conv), "depthwise_conv": (180, depthwise_conv),
     "plain_conv": (60, plain_conv), "conv_transpose": (20, conv_transpose), "gemm": (160, gemm),
     "matmul": (110, matmul), "attention": (50, attention), "batch_norm": (40, runs),
@@ -181,10 +182,12 @@ DESIGN: dict[str, tuple[int, Callable[[Random], tuple[int, ...]]]] = {
 }  # fmt: skip
 
 
-def design(seed: int = 0, share: float = 1.0) -> list[Case]:
+def design(
+    seed: int = 0, share: float = 1.0, kinds: Mapping[str, tuple[int, Draw]] | None = None
+) -> list[Case]:
     """The cases in the order of measuring: kinds in turn, as often as they have cases."""
     turns = []
-    for kind, (count, draw) in DESIGN.items():
+    for kind, (count, draw) in (kinds or DESIGN).items():
         count = max(4, round(count * share))
         for i, case in enumerate(_drawn(kind, draw, count, seed)):
             turns.append(((i + 0.5) / count, kind, case))

@@ -80,7 +80,9 @@ def runner(
     if runtime == "eager":
         from flopwise.measuring import torch
 
-        return torch.network(torch.built(model), list(shapes.values()), threads), {}  # type: ignore[arg-type]
+        module = torch.built(model)
+        found = torch.layers(module, graph, threads) if each else {}
+        return torch.network(module, graph.inputs, threads), found
     if graph.format != "onnx":
         raise FlopwiseError(f"{model}: onnxruntime runs ONNX files; this is {graph.format}")
     from flopwise.measuring import onnxruntime

@@ -53,6 +53,7 @@ def lower(module: torch.nn.Module, recorder: Recorder, given: Arguments, outputs
         traced=True,
         notes=(*_notes(recorder), *_conditions(given)),
         weights=tuple(t for t in names.stored if t.name not in used),
+        orders=names.orders,
     )
 
 
@@ -91,6 +92,7 @@ class _Names:
         self._symbolic = given.symbolic
         self._special = {"gradient": self._gradient, "custom": self._custom}
         self._kept: list[aten.Step] = []
+        self.orders: dict[str, tuple[int, ...]] = {}
         self._taken: Counter[str] = Counter()
         self._leaves = {
             name for name, m in module.named_modules() if not any(True for _ in m.children())
@@ -127,7 +129,12 @@ class _Names:
     def _new(
         self, name: str, t: torch.Tensor, role: str = "activation", trainable: bool = True
     ) -> Tensor:
-        shape = tuple(map(dim, t.shape)) if t._has_symbolic_sizes_strides else tuple(t.shape)
+        if t._has_symbolic_sizes_strides:
+            shape = tuple(map(dim, t.shape))
+        else:
+            shape, order = tuple(t.shape), _order(t)
+            if order != (*range(len(order)),):
+                self.orders[name] = order
         return Tensor(name, shape, dtype_name(t.dtype), role, trainable)
 
     def tensor(self, tensor: torch.Tensor) -> Tensor:
@@ -244,6 +251,15 @@ class _Names:
         name = path if path in self._leaves and path else f"{path}.{own}".lstrip(".")
         self._taken[name] += 1
         return name if self._taken[name] == 1 else f"{name}_{self._taken[name]}"
+
+
+def _order(tensor: torch.Tensor) -> tuple[int, ...]:
+    """The axes as they lie in memory, outermost first; those of 1 stay where they are."""
+    if tensor.layout is not torch.strided:
+        return ()
+    places = [i for i, size in enumerate(tensor.shape) if size != 1]
+    turned = iter(sorted(places, key=tensor.stride, reverse=True))
+    return tuple(next(turned) if i in places else i for i in range(tensor.dim()))
 
 
 def _as_is(node: Node, step: aten.Step) -> Node:

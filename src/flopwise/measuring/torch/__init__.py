@@ -1,0 +1,136 @@
+"""Kernels and networks in PyTorch on the CPU, run eagerly, each as something to call."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from contextlib import nullcontext
+from difflib import SequenceMatcher
+from functools import cache
+from inspect import signature
+from math import prod
+from typing import Any
+
+from flopwise.analyses.cases import Case
+from flopwise.errors import MissingPackage, UnreadableModel
+from flopwise.graph import Graph, Tensor
+from flopwise.measuring.clock import MOST, copies
+from flopwise.measuring.samples import ROOM
+from flopwise.measuring.torch.kernels import builder
+from flopwise.measuring.torch.samples import DESIGN
+
+PRODUCT = Case("addmm", (192, 192, 192))
+ROUNDS = 7  # runs that layers are timed in
+TURNS = 3  # places for data and results
+
+
+def package() -> Any:
+    """torch. Raises MissingPackage."""
+    try:
+        import torch
+    except ImportError:
+        raise MissingPackage("measuring with PyTorch needs torch: pip install torch") from None
+    return torch
+
+
+def version() -> str:
+    return f"torch {package().__version__}"
+
+
+def has(case: Case) -> bool:
+    """Whether there is such a kernel; `DESIGN` has no others."""
+    return case.kind in DESIGN
+
+
+def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], object], int]:
+    """Something that runs a kernel, and how many times it does.
+
+    Data and results take turns in a few places, and each run has weights of its own, as in a
+    network.
+    """
+    torch = package()
+    torch.set_num_threads(threads)
+    function, data, weights = builder(case.kind)(torch, case)
+    times = times or copies(case, sum(prod(w) for w in weights))
+    given = [[_laid(torch, torch.rand(s), case) for s in data] for _ in range(TURNS)]
+    learned = [[_weight(torch, s, i) for s in weights] for i in range(times)]
+    kept: list[Any] = [None] * TURNS
+
+    def run() -> None:
+        with torch.inference_mode():
+            for i, weight in enumerate(learned):
+                kept[i % TURNS] = function(*given[i % TURNS], *weight)
+
+    return run, times
+
+
+def _laid(torch: Any, data: Any, case: Case) -> Any:
+    """With channels as the last axis in memory where a case has them there."""
+    last = case.named.get("last", 1) == 2 and data.dim() == 4
+    return data.contiguous(memory_format=torch.channels_last) if last else data
+
+
+@cache
+def _chance(torch: Any) -> Any:
+    """Numbers for weights; making new ones would take longer than the kernels."""
+    return torch.rand(int(ROOM) + MOST) * 0.1
+
+
+def _weight(torch: Any, shape: tuple[int, ...], place: int) -> Any:
+    return _chance(torch)[place : place + prod(shape)].clone().view(shape)
+
+
+def built(source: str) -> Any:
+    """The module that `package.module:callable?name=value` gives, with real weights."""
+    package()
+    from flopwise.frontends.torch.source import build
+
+    if ":" not in source:
+        raise UnreadableModel(f"{source}: PyTorch runs package.module:callable, not this")
+    return build(source, real=True)[0].eval()
+
+
+def network(
+    module: Any, inputs: Iterable[Tensor], threads: int = 1, around: Any = nullcontext
+) -> Callable[[], object]:
+    """Something that runs a module on random data, its inputs those of its graph."""
+    torch = package()
+    torch.set_num_threads(threads)
+    given = {t.name: _data(torch, t) for t in inputs}
+    named = given.keys() <= signature(module.forward).parameters.keys()
+    args, kwargs = ((), given) if named else (tuple(given.values()), {})
+
+    def run() -> None:
+        with torch.inference_mode(), around():
+            module(*args, **kwargs)
+
+    return run
+
+
+def _data(torch: Any, tensor: Tensor) -> Any:
+    """Whole numbers are 0 and 1, which are tokens of any vocabulary."""
+    kind = getattr(torch, tensor.dtype)
+    if kind.is_floating_point:
+        return torch.rand(tensor.sizes, dtype=kind)
+    return torch.randint(0, 2, tensor.sizes).to(kind)
+
+
+def layers(module: Any, graph: Graph, threads: int = 1, rounds: int = ROUNDS) -> dict[str, float]:
+    """Seconds of each operator of a graph: the least of some runs, with what it takes to look.
+
+    The operators that run are matched with those of the graph by their order.
+    """
+    from flopwise.measuring.torch.dispatched import Stopwatch
+
+    watch = Stopwatch(threads)
+    run = network(module, graph.inputs, threads, watch.looking)
+    wanted = [n.origin for n in graph.nodes]
+    found: dict[str, float] = {}
+    for _ in range(rounds):
+        run()
+        ran = watch.taken()
+        pairs = SequenceMatcher(None, wanted, [name for name, _ in ran], autojunk=False)
+        for start, other, length in pairs.get_matching_blocks():
+            for i in range(length):
+                name, seconds = graph.nodes[start + i].name, ran[other + i][1]
+                found[name] = min(found.get(name, seconds), seconds)
+    return found

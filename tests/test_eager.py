@@ -1,0 +1,201 @@
+"""PyTorch's kernels on a CPU: which an operator runs, and that a calibration measures the same."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import pytest
+
+from flopwise import api, devices
+from flopwise.analyses import aten
+from flopwise.analyses.cases import Case
+from flopwise.analyses.eager import calls, case
+from flopwise.analyses.roofline import predict
+from flopwise.analyses.terms import terms, work
+from flopwise.measuring import calibration
+from flopwise.measuring import torch as measured
+from flopwise.measuring.calibration import Reading, Readings, device_file
+from flopwise.measuring.torch.kernels import builder
+from flopwise.passes.runtimes import EAGER
+
+torch = pytest.importorskip("torch")
+
+PLAN = calibration.plan("torch")
+KINDS = list(dict.fromkeys(c.kind for c in PLAN))
+
+
+class Alone(torch.nn.Module):
+    """One kernel as a calibration runs it, its weights those of a module."""
+
+    def __init__(self, one: Case) -> None:
+        super().__init__()
+        self.function, _, weights = builder(one.kind)(torch, one)
+        self.learned = torch.nn.ParameterList(torch.rand(shape) for shape in weights)
+
+    def forward(self, *data: Any) -> Any:
+        return self.function(*data, *self.learned)
+
+
+def cases(module: Any, inputs: Any, threads: int = 1) -> list[Case | None]:
+    graph = api.load(module.eval(), inputs=inputs)
+    return [case(g, graph.orders, threads) for g in EAGER.kernels(graph)]
+
+
+def data(one: Case) -> tuple[Any, ...]:
+    _, shapes, _ = builder(one.kind)(torch, one)
+    return tuple(measured._laid(torch, torch.rand(shape), one) for shape in shapes)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_network_has_the_kernels_that_a_calibration_measures(kind: str) -> None:
+    """Traced, what is measured under the name of a case is that case."""
+    if kind in ("view", "call"):
+        pytest.skip("no operator of its own")
+    for one in [c for c in PLAN if c.kind == kind and work(c)[0] < 2e8][:6]:
+        found = [c for c in cases(Alone(one), data(one)) if c is not None and c.kind != "view"]
+        assert [c.kind for c in found] == [kind], one
+        for name, size, wanted in zip(one.named, found[0].sizes, one.sizes):
+            if name == "size":  # shapes are whole numbers of runs
+                assert size == pytest.approx(wanted, rel=0.5, abs=200), (one, found)
+            elif name in ("scale", "run"):
+                assert size == pytest.approx(wanted, abs=1), (one, found)
+            else:
+                assert size == wanted, (one, found)
+
+
+BACKENDS = {"slow_conv": "Slow2d", "mkldnn_conv": "Mkldnn", "mkldnn_depthwise": "Mkldnn",
+            "image_conv": "Mkldnn"}  # fmt: skip
+
+
+def _convolution(chance: Random) -> tuple[Any, ...]:
+    """An image, a weight, a stride, and groups."""
+    groups = chance.choice((1, 1, 1, 2, 8))
+    c, f = (groups * chance.choice((1, 1, 3, 8, 64)) for _ in range(2))
+    high, wide = chance.choice(((1, 1), (1, 1), (3, 3), (5, 5), (1, 7)))
+    image = (1, c, chance.choice((1, 7, 14, 40)), chance.choice((8, 14, 40)))
+    return image, (f, c // groups, high, wide), chance.choice((1, 2)), groups
+
+
+@pytest.mark.skipif(not torch.backends.mkldnn.is_available(), reason="torch without oneDNN")
+def test_convolutions_go_where_torch_sends_them() -> None:
+    """The rule is read from ATen's source; here ATen itself is asked."""
+    threads, chance, seen = torch.get_num_threads(), Random(0), set()
+    torch.set_num_threads(1)
+    try:
+        for _ in range(80):
+            image, weight, stride, groups = _convolution(chance)
+            pads = [k // 2 for k in weight[2:]]
+            chosen = torch._C._select_conv_backend(
+                torch.rand(image), torch.rand(weight), None, [stride] * 2, pads, [1, 1], False,
+                [0, 0], groups, None,
+            )  # fmt: skip
+            layer = torch.nn.Conv2d(image[1], weight[0], weight[2:], stride, pads, 1, groups)
+            found = cases(layer, image)[0]
+            assert found is not None
+            seen.add(found.kind)
+            assert BACKENDS[found.kind] == chosen.name, (image, weight, stride, groups)
+    finally:
+        torch.set_num_threads(threads)
+    assert seen == set(BACKENDS)
+
+
+class Permuted(torch.nn.Module):
+    """Channels are last between two permutations, as in a ConvNeXt block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.deep = torch.nn.Conv2d(32, 32, 7, padding=3, groups=32)
+        self.norm = torch.nn.LayerNorm(32)
+        self.wide = torch.nn.Linear(32, 64)
+        self.narrow = torch.nn.Conv2d(64, 32, 2, 2)
+
+    def forward(self, x: Any) -> Any:
+        y = self.norm(self.deep(x).permute(0, 2, 3, 1))
+        y = self.narrow(self.wide(y).permute(0, 3, 1, 2))
+        y = y + self.deep(x)[:, :, ::2, ::2]
+        return y.flatten(2).transpose(1, 2).contiguous()
+
+
+def test_how_tensors_lie_goes_with_them() -> None:
+    """A copy into the order wanted by the norm, channels-last data from there on."""
+    found = [c for c in cases(Permuted(), "1x32x16x16") if c is not None and c.kind != "view"]
+    assert found == [
+        Case("mkldnn_depthwise", (32, 16, 16, 49, 7, 1, 1)),
+        Case("native_layer_norm", (256, 32)),
+        Case("addmm", (256, 64, 32)),
+        Case("slow_conv", (64, 32, 1, 8, 8, 4, 2, 2)),
+        Case("mkldnn_depthwise", (32, 16, 16, 49, 7, 1, 1)),
+        Case("mixed", (2048, 1)),
+    ]
+
+
+def test_modules_are_entered_one_inside_another() -> None:
+    part = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Sigmoid())
+    graph = api.load(torch.nn.Sequential(part, torch.nn.Tanh()).eval(), inputs="2x3")
+    assert calls(EAGER.kernels(graph)) == [2, 1, 1]
+
+
+def _power(one: Case) -> float:
+    """A machine of 50 GFLOPS and 10 GB/s where a kernel starts in 2 µs."""
+    flops, moved = work(one)
+    return flops / 5e10 + 4 * moved / 1e10 + 2e-6
+
+
+@pytest.fixture(scope="module")
+def mine(tmp_path_factory: pytest.TempPathFactory) -> str:
+    found = tuple(Reading(c, _power(c) / 2e-4, 2e-4) for c in PLAN[::6])
+    path = tmp_path_factory.mktemp("device") / "eager.toml"
+    path.write_text(device_file(Readings(found, 0.02), "torch", 1, "torch 9"))
+    return str(path)
+
+
+def test_operators_views_and_calls_are_added_up(mine: str) -> None:
+    device, module = devices.find(mine), Permuted().eval()
+    assert device.runtime == "eager"
+    graph = api.load(module, inputs="1x32x16x16")
+    found = predict(graph, device, "eager")
+    groups = EAGER.kernels(graph)
+    assert len(found.kernels) == len(groups)
+    alone = [c for g in groups if (c := case(g, graph.orders)) is not None]
+    around = [Case("call", (n,)) for n in calls(groups) if n]
+    assert len(around) == 5
+    assert found.latency_s == pytest.approx(sum(map(_power, alone + around)), rel=0.15)
+    assert api.predict(module, mine, "eager", inputs="1x32x16x16") == found
+
+
+def test_every_kind_has_its_terms() -> None:
+    for one in PLAN:
+        assert min(work(one)) > 0, one
+        assert len(one.named) == len(one.sizes) == len(aten.SIZES.get(one.kind, ("size",))), one
+        assert min(terms(one).values()) >= 0, one
+    assert set(aten.SIZES) <= set(KINDS)
+
+
+def test_operators_are_told_apart_in_a_run() -> None:
+    """Each operator of the graph is found again in a run, views too."""
+    module = Permuted().eval()
+    graph = api.load(module, inputs="1x32x16x16")
+    found = measured.layers(module, graph, rounds=1)
+    assert set(found) == {n.name for n in graph.nodes}
+    assert all(seconds >= 0 for seconds in found.values())
+
+
+def test_a_network_runs_on_what_its_graph_takes() -> None:
+    class Words(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.table = torch.nn.Embedding(3, 4)
+
+        def forward(self, tokens: Any) -> Any:
+            assert tokens.dtype is torch.int64
+            return self.table(tokens)
+
+    graph = api.load(Words().eval(), inputs=torch.zeros(1, 5, dtype=torch.int64))
+    measured.network(Words().eval(), graph.inputs)()
+
+
+def test_only_what_is_importable_is_run(tmp_path: Path) -> None:
+    with pytest.raises(Exception, match="PyTorch runs package"):
+        measured.built("model.onnx")

@@ -8,7 +8,7 @@ from math import exp, sqrt
 from typing import Any
 
 from flopwise.analyses import eager
-from flopwise.analyses.cases import Case
+from flopwise.analyses.cases import LIKE, Case
 from flopwise.analyses.kernels import case
 from flopwise.analyses.process import fitted
 from flopwise.devices import Device
@@ -68,7 +68,9 @@ def _fitted(cases: Iterable[Case | None], device: Device) -> dict[Case | None, E
 
 
 def _nearest(wanted: Case | None, known: Mapping[str, Any]) -> Case | None:
-    """The case, or one of another function of one operand."""
+    """The case, or one of a kind like it, or of another function of one operand."""
+    while wanted is not None and wanted.kind not in known and wanted.kind in LIKE:
+        wanted = Case(LIKE[wanted.kind], wanted.sizes)
     if wanted is None or wanted.kind in known:
         return wanted
     like = "unary sigmoid"

@@ -14,39 +14,49 @@ BLOCKED = "com.microsoft.nchwc"
 VECTOR = 16  # channels of one block, of which onnxruntime fills up the last
 
 # The sizes of each kind. `add` is 2 where a tensor is added before the result is written, `act`
-# 1 for none and for comparisons, 2 for hard-swish and its like, 3 for what takes exponentials.
+# 1 for none and for comparisons, 2 for hard-swish and its like, 3 for what takes exponentials;
+# `turned` 1 for no operand of a product that lies transposed, 2 for the left, 3 for the right, 4
+# for both; `run` is how many elements stay neighbours.
 SIZES = {
     "conv": ("c", "f", "groups", "h", "w", "k", "wide", "stride", "add", "act"),
     "first_conv": ("c", "f", "h", "w", "k", "stride", "act"),
-    "depthwise_conv": ("c", "h", "w", "k", "stride", "add", "act"),
+    "depthwise_conv": ("c", "h", "w", "k", "wide", "stride", "add", "act"),
     "plain_conv": ("c", "f", "groups", "h", "w", "k", "stride"),
     "conv_transpose": ("c", "f", "groups", "h", "w", "k", "stride"),
     "gemm": ("m", "n", "k"),
-    "matmul": ("batch", "m", "n", "k"),
+    "matmul": ("batch", "m", "n", "k", "turned"),
+    "einsum": ("batch", "m", "n", "k"),
     "attention": ("heads", "queries", "keys", "width"),
-    "batch_norm": ("size", "run"),
-    "softmax": ("rows", "length"),
-    "norm": ("rows", "length"),
-    "reduce": ("outer", "length", "inner"),
-    "pool": ("c", "h", "w", "k", "stride"),
-    "plain_pool": ("c", "h", "w", "k", "stride"),
-    "global_pool": ("c", "length"),
-    "reorder_input": ("c", "length"),
-    "reorder_output": ("c", "length"),
-    "transpose_rows": ("a", "b", "inner"),
+    "batch_norm": ("n", "c", "run"),
+    **dict.fromkeys(("softmax", "norm", "skip_norm", "instance_norm"), ("rows", "length")),
+    **dict.fromkeys(("softmax_across", "reduce", "reduce_slow"), ("outer", "length", "inner")),
+    **dict.fromkeys(
+        ("pool", "plain_pool", "avg_pool", "plain_avg_pool"), ("c", "h", "w", "k", "stride")
+    ),
+    **dict.fromkeys(
+        ("global_pool", "plain_global_pool", "reorder_input", "reorder_output",
+         "reorder_input_last", "reorder_output_last"), ("c", "length"),
+    ),
+    "transpose_rows": ("outer", "a", "b", "inner"),
     "transpose_matrix": ("outer", "a", "b"),
-    "transpose_other": ("size", "run"),
-    "copy": ("size", "run"),
-    "resize": ("size", "scale"),
-    "resize_nearest": ("size", "scale"),
-    "upsample": ("size", "scale"),
+    "depth_to_space": ("size", "scale"),
+    **dict.fromkeys(
+        ("transpose_other", "copy", "pad", "slice", "split", "gather", "binary_rows",
+         "binary_channels"), ("size", "run"),
+    ),
+    **dict.fromkeys(("resize", "resize_nearest", "resize_cubic", "upsample"), ("size", "scale")),
     "binary": ("size",),
     "binary_scalar": ("size",),
-    "binary_rows": ("size", "run"),
-    "binary_channels": ("size", "run"),
-}
+}  # fmt: skip
 SIZES |= aten.SIZES
 UNARY = ("size",)  # of each "unary NAME"
+# What stands in for a kind that a calibration lacks: the same sizes, a kernel much like it.
+LIKE = {
+    "skip_norm": "norm", "instance_norm": "norm", "plain_avg_pool": "avg_pool",
+    "avg_pool": "plain_pool", "plain_pool": "pool", "plain_global_pool": "global_pool",
+    "reduce_slow": "reduce", "resize_cubic": "resize",
+    **dict.fromkeys(("pad", "slice", "split", "gather"), "copy"),
+}  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -6,16 +6,13 @@ from math import prod
 from typing import Any
 
 from flopwise import ops
+from flopwise.analyses import movement
 from flopwise.analyses.cases import BLOCKED, VECTOR, Case
 from flopwise.graph import Node
 from flopwise.passes.fuse import Group
 
 Sizes = tuple[Any, ...]  # whole numbers, once `case` has looked
 DUAL = frozenset({"add", "sub", "mul", "div", "max", "min", "pow", "where", "prelu"})
-COPIES = frozenset({
-    "concat", "split", "slice", "pad", "gather", "expand", "tile", "stack", "copy", "contiguous",
-    "roll", "select", "embedding", "crop", "cast", "gather_elements", "gather_nd",
-})  # fmt: skip
 
 
 def case(group: Group) -> Case | None:
@@ -57,7 +54,7 @@ def _conv(node: Node, group: Group) -> tuple[Any, ...]:
     plane = high, axes["y"][-1]
     extra = 1 + any(n.op == "add" for n in group.nodes), _act(group)
     if groups > 1 and groups == axes["c"] == axes["f"] and len(out) == 4:
-        return ("depthwise_conv", axes["f"], *plane, taps, stride, *extra)
+        return ("depthwise_conv", axes["f"], *plane, taps, axes["k"][-1], stride, *extra)
     blocked = node.origin.startswith(BLOCKED) or (
         "::" not in node.origin and node.origin != "FusedConv" and _blocks(axes, groups)
     )
@@ -108,7 +105,26 @@ def _matmul(node: Node, group: Group) -> tuple[Any, ...]:
     if right is not None and (right.role == "weight" or len(right.sizes) < 3):
         return ("gemm", prod(y[:-1]), y[-1], x[-1])
     inner = int(group.counts.mac) // max(1, prod(y))  # type: ignore[arg-type]
-    return ("matmul", prod(y[:-2]), y[-2] if len(y) > 1 else 1, y[-1], inner)
+    turned = 1 + _turned(node.inputs[0], group) + 2 * _turned(right, group)
+    return ("matmul", prod(y[:-2]), y[-2] if len(y) > 1 else 1, y[-1], inner, turned)
+
+
+def _turned(operand: Any, group: Group) -> bool:
+    """Whether a kernel takes an operand that lies transposed."""
+    made = [t.name for n in group.nodes if n.op == "swap_axes" for t in n.outputs]
+    return operand is not None and operand.name in made
+
+
+def _einsum(node: Node, group: Group) -> tuple[Any, ...]:
+    """Axes of both operands and the result, of one operand and the result, and those added up."""
+    given, _, kept = str(node.attrs.get("equation", "")).replace(" ", "").partition("->")
+    letters = given.split(",")
+    if len(letters) != 2 or not kept or "." in given:
+        return _matmul(node, group)
+    sizes = {a: s for ls, x in zip(letters, _tensors(node)) for a, s in zip(ls, x)}
+    left, right, out = map(set, (*letters, kept))
+    parts = left & right & out, (left - right) & out, (right - left) & out, (left | right) - out
+    return ("einsum", *(prod(sizes[a] for a in part) for part in parts))
 
 
 def _attended(node: Node, group: Group) -> tuple[Any, ...]:
@@ -116,105 +132,31 @@ def _attended(node: Node, group: Group) -> tuple[Any, ...]:
     return ("attention", prod(q[:-2]), q[-2], k[-2], q[-1])
 
 
-def _rows(kind: str) -> Any:
-    def find(node: Node, group: Group) -> tuple[Any, ...]:
-        x = _tensors(node)[0]
-        return (kind, prod(x[:-1]), x[-1]) if x else (kind, 1, 1)
+def _normed(node: Node, group: Group) -> tuple[Any, ...]:
+    """Rows, with a sum before it or without."""
+    x = _tensors(node)[0]
+    kind = "skip_norm" if any(n.op == "add" for n in group.nodes) else "norm"
+    return (kind, prod(x[:-1]), x[-1]) if x else (kind, 1, 1)
 
-    return find
 
-
-def _reduced(node: Node, group: Group) -> tuple[Any, ...] | None:
-    """An axis that goes, what lies before and behind it."""
-    x, y = _tensors(node)[0], _result(node)
-    kept = prod(y)
-    length = prod(x) // max(1, kept)
-    last = 0
-    for size, left in zip(reversed(x), reversed(y)):
-        if len(x) != len(y) or size != left:
-            break
-        last += 1
-    inner = prod(x[len(x) - last :]) if last else 1
-    return ("reduce", max(1, kept // inner), length, inner)
+def _planes(node: Node, group: Group) -> tuple[Any, ...]:
+    return movement.flat("instance_norm")(node, group)
 
 
 def _pooled(node: Node, group: Group) -> tuple[Any, ...]:
     y, k = _result(node), node.attrs.get("k", (1,))
     taps = prod(k) if isinstance(k, (tuple, list)) else int(k) ** max(1, len(y) - 2)
-    kind = "pool" if node.origin.startswith(BLOCKED) else "plain_pool"
+    kind = "avg_pool" if node.op == "avg_pool" else "pool"
+    kind = kind if node.origin.startswith(BLOCKED) else f"plain_{kind}"
     return (kind, y[1], y[0] * prod(y[2:-1]), y[-1], taps, _first(node.attrs.get("stride", 1)))
-
-
-def _averaged(node: Node, group: Group) -> tuple[Any, ...]:
-    x = _tensors(node)[0]
-    plane = prod(x[:2]), prod(x[2:])
-    return ("global_pool", *plane) if node.origin.startswith(BLOCKED) else ("reduce", *plane, 1)
 
 
 def _resized(node: Node, group: Group) -> tuple[Any, ...]:
     size = node.outputs[0].size
-    nearest = node.attrs.get("mode", "nearest") == "nearest"
-    kind = "resize_nearest" if nearest else "resize"
-    kind = "upsample" if node.origin.startswith(BLOCKED) and nearest else kind
+    mode = node.attrs.get("mode", "nearest")
+    kind = {"nearest": "resize_nearest", "cubic": "resize_cubic"}.get(mode, "resize")
+    kind = "upsample" if node.origin.startswith(BLOCKED) and mode == "nearest" else kind
     return (kind, size, size // max(1, prod(_tensors(node)[0])))
-
-
-def _plane(kind: str) -> Any:
-    def find(node: Node, group: Group) -> tuple[Any, ...]:
-        x = _tensors(node)[0]
-        return (kind, prod(x[:2]), prod(x[2:]))
-
-    return find
-
-
-def _permuted(node: Node, group: Group) -> tuple[Any, ...]:
-    """By what the permutation does once axes that stay together are one."""
-    x = _tensors(node)[0]
-    perm = node.attrs.get("perm") or range(len(x))[::-1]
-    if node.attrs.get("swap") is not None:
-        a, b = node.attrs["swap"]
-        perm = list(range(len(x)))
-        perm[a], perm[b] = perm[b], perm[a]
-    parts = _merged([p % len(x) for p in perm], x)
-    order = [place for place, _ in parts]
-    sizes = dict(parts)
-    if order == sorted(order):  # only axes of 1 move
-        return ("copy", prod(x), prod(x))
-    if order == [0, 2, 1, 3]:
-        return ("transpose_rows", sizes[0] * sizes[1], sizes[2], sizes[3])
-    if order == [1, 0, 2]:
-        return ("transpose_rows", sizes[0], sizes[1], sizes[2])
-    if order == [0, 2, 1]:
-        return ("transpose_matrix", sizes[0], sizes[1], sizes[2])
-    if order == [1, 0]:
-        return ("transpose_matrix", 1, sizes[0], sizes[1])
-    return ("transpose_other", prod(x), sizes[order[-1]] if order[-1] == len(order) - 1 else 1)
-
-
-def _merged(perm: list[int], x: Sizes) -> list[tuple[int, Any]]:
-    """Runs of axes that keep their order, renumbered, with their sizes; axes of 1 are none."""
-    real = [p for p in perm if x[p] != 1]
-    ranks = {p: i for i, p in enumerate(sorted(real))}
-    runs: list[list[int]] = []
-    for p in real:
-        if runs and ranks[runs[-1][-1]] + 1 == ranks[p]:
-            runs[-1].append(p)
-        else:
-            runs.append([p])
-    order = {id(run): i for i, run in enumerate(sorted(runs))}
-    return [(order[id(run)], prod(x[p] for p in run)) for run in runs]
-
-
-def _copied(node: Node, group: Group) -> tuple[Any, ...]:
-    """Bytes go in runs: the elements that stay neighbours."""
-    if node.origin.endswith("ReorderInput"):
-        return _plane("reorder_input")(node, group)
-    if node.origin.endswith("ReorderOutput"):
-        return _plane("reorder_output")(node, group)
-    size = sum(t.size for t in node.outputs)
-    axis = node.attrs.get("axis", 0)
-    behind = _result(node)[axis:] if isinstance(axis, int) else ()
-    return ("copy", size, prod(behind) or size)
 
 
 def _elementwise(node: Node, group: Group) -> tuple[Any, ...]:
@@ -242,19 +184,22 @@ def _scaled(node: Node, group: Group) -> tuple[Any, ...]:
     if node.origin.startswith(BLOCKED):
         added = 1 + any(other.op == "add" for other in group.nodes)
         h, w = prod(plane[:-1]) * n, plane[-1]
-        return ("depthwise_conv", c, h, w, 1, 1, added, _act(group))
-    return ("batch_norm", prod(_result(node)), prod(plane))
+        return ("depthwise_conv", c, h, w, 1, 1, 1, added, _act(group))
+    return ("batch_norm", n, c, prod(plane))
 
 
 FINDERS: dict[str, Any] = {
     "conv": _conv, "conv_transpose": _transposed, "linear": _linear, "matmul": _matmul,
-    "einsum": _matmul, "softmax": _rows("softmax"), "log_softmax": _rows("softmax"),
-    "layer_norm": _rows("norm"), "rms_norm": _rows("norm"), "max_pool": _pooled,
-    "avg_pool": _pooled, "global_avg_pool": _averaged,
-    "global_max_pool": _averaged, "adaptive_avg_pool": _reduced, "resize": _resized,
-    "transpose": _permuted,
-    **dict.fromkeys(COPIES, _copied),
-    "attention": _attended,
+    "einsum": _einsum, "attention": _attended, "resize": _resized,
+    **dict.fromkeys(("softmax", "log_softmax"), movement.normalised),
+    **dict.fromkeys(("layer_norm", "rms_norm"), _normed), "instance_norm": _planes,
     **dict.fromkeys(("batch_norm", "scale"), _scaled),
+    **dict.fromkeys(("max_pool", "avg_pool"), _pooled),
+    **dict.fromkeys(("global_avg_pool", "global_max_pool"), movement.averaged),
+    "adaptive_avg_pool": movement.reduced, "transpose": movement.permuted,
+    **dict.fromkeys(movement.COPIES, movement.copied),
+    **dict.fromkeys(("depth_to_space", "space_to_depth"), movement.spread),
 }  # fmt: skip
-FAMILIES: dict[str, Any] = {"pointwise": _elementwise, "reduction": _reduced, "movement": _copied}
+FAMILIES: dict[str, Any] = {
+    "pointwise": _elementwise, "reduction": movement.reduced, "movement": movement.copied,
+}  # fmt: skip

@@ -14,7 +14,9 @@ from flopwise.analyses import aten
 from flopwise.analyses.cases import VECTOR, Case
 
 NEAR, FAR = 2e5, 4e6  # elements that a core's own cache, and the shared one, hold
-APART = ("k", "stride", "run", "scale", "act")  # sizes that are no axes
+APART = ("k", "wide", "stride", "run", "scale", "act", "turned")  # sizes that are no axes
+# Elements that rows are apart when they meet in few sets of the nearest cache (4 KiB a way).
+ALIASED = {"strides of 4 KiB": 1024, "strides of 2 KiB": 512, "strides of 1 KiB": 256}
 Sizes = dict[str, int]
 
 
@@ -64,7 +66,7 @@ def _attention(s: Sizes) -> tuple[float, float]:
 WORK: dict[str, Callable[[Sizes], tuple[float, float]]] = {
     "conv": _blocked, "depthwise_conv": _depthwise, "attention": _attention,
     **dict.fromkeys(("first_conv", "plain_conv", "conv_transpose"), _plain),
-    **dict.fromkeys(("gemm", "matmul"), _product), **aten.WORK,
+    **dict.fromkeys(("gemm", "matmul", "einsum"), _product), **aten.WORK,
 }  # fmt: skip
 
 
@@ -124,7 +126,9 @@ def _product_terms(s: Sizes) -> dict[str, float]:
     return {
         "products": batch, "rows": batch * m, "outputs": batch * m * n, "left": batch * m * k,
         "right": batch * n * k, "whole tiles": batch * up(n) * k * 6 * -(-m // 6),
-        "right of one row": n * k * (m == 1),
+        "right of one row": n * k * (m == 1), **_aliased(2.0 * batch * m * n * k * (m > 1), k),
+        "turned left": batch * m * k * (s.get("turned", 1) in (2, 4)),
+        "turned right": batch * n * k * (s.get("turned", 1) > 2),
     }  # fmt: skip
 
 
@@ -133,7 +137,22 @@ def _reduce_terms(s: Sizes) -> dict[str, float]:
     size, across = s["outer"] * s["length"] * s["inner"], s["inner"] > 1
     return {
         "results": s["outer"] * s["inner"], "in rows": size * (not across),
+        "columns": s["inner"] * across, "of a few": size * across * (s["length"] < 8),
         "in columns": size * across, "columns' starts": s["outer"] * s["length"] * across,
+    }  # fmt: skip
+
+
+def _aliased(amount: float, stride: int) -> dict[str, float]:
+    """The amount under the largest of the strides that divides a stride."""
+    found = next((name for name, size in ALIASED.items() if stride % size == 0), "")
+    return {name: amount * (name == found) for name in ALIASED}
+
+
+def _transposed_terms(s: Sizes) -> dict[str, float]:
+    size = s["outer"] * s["a"] * s["b"]
+    return {
+        "matrices": s["outer"], "rows": s["outer"] * s["a"], "columns": s["outer"] * s["b"],
+        **_aliased(size, s["b"]),
     }  # fmt: skip
 
 
@@ -143,18 +162,22 @@ def _runs(s: Sizes) -> dict[str, float]:
 
 
 TERMS: dict[str, Callable[[Sizes], dict[str, float]]] = {
-    "conv": _conv_terms, "depthwise_conv": _depthwise_terms, "reduce": _reduce_terms,
+    "conv": _conv_terms, "depthwise_conv": _depthwise_terms,
+    **dict.fromkeys(("reduce", "reduce_slow", "softmax_across"), _reduce_terms),
     **dict.fromkeys(("first_conv", "plain_conv", "conv_transpose"), _plain_terms),
-    **dict.fromkeys(("gemm", "matmul"), _product_terms),
-    **dict.fromkeys(("softmax", "norm"), lambda s: {"rows": s["rows"]}),
-    **dict.fromkeys(("pool", "plain_pool"), lambda s: {
+    **dict.fromkeys(("gemm", "matmul", "einsum"), _product_terms),
+    **dict.fromkeys(
+        ("softmax", "norm", "skip_norm", "instance_norm"), lambda s: {"rows": s["rows"]}
+    ),
+    "batch_norm": lambda s: {"weights": s["c"], "runs": s["n"] * s["c"]},
+    **dict.fromkeys(("pool", "plain_pool", "avg_pool", "plain_avg_pool"), lambda s: {
         "rows": s["c"] * s["h"], "outputs": s["c"] * s["h"] * s["w"],
         "rows of taps": s["c"] * s["h"] * s["k"]}),
-    "transpose_rows": lambda s: {"runs": s["a"] * s["b"]},
-    "transpose_matrix": lambda s: {
-        "matrices": s["outer"], "rows": s["outer"] * s["a"], "columns": s["outer"] * s["b"]},
+    "transpose_rows": lambda s: {"runs": s["outer"] * s["a"] * s["b"]},
+    "transpose_matrix": _transposed_terms,
     **dict.fromkeys(
-        ("reorder_input", "reorder_output", "global_pool"), lambda s: {"planes": s["c"]}
+        ("reorder_input", "reorder_output", "reorder_input_last", "reorder_output_last",
+         "global_pool", "plain_global_pool"), lambda s: {"planes": s["c"]},
     ),
     **aten.TERMS,
 }  # fmt: skip

@@ -1,13 +1,14 @@
 """Kernels and networks in onnxruntime, each as something to call.
 
-A kernel runs several times in one graph, as in a network: its data and its results take turns
-in a few buffers, and its weights come from far, since each copy has its own.
+A kernel runs several times in one graph, as in a network: its first operand was just touched, its
+result and other operands go through as much memory as a network's take turns in, and its weights
+come from far, since each copy has its own.
 """
 
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache
 from math import prod
 from pathlib import Path
@@ -18,13 +19,15 @@ from flopwise import arrays as numpy
 from flopwise.analyses.cases import BLOCKED, Case
 from flopwise.errors import MissingPackage
 from flopwise.measuring import specs
-from flopwise.measuring.clock import MOST, copies
+from flopwise.measuring.clock import COPIES, copies
 from flopwise.measuring.samples import ROOM
 from flopwise.measuring.specs import MICROSOFT, Spec
 
 PRODUCT = Case("gemm", (192, 192, 192))  # the calibration product of the clock
 PROFILER = 7e-6  # s that onnxruntime's profiler adds to an operator
-TURNS = 3  # buffers
+AROUND = 4_000_000  # elements that results take turns in, as those of a network do
+FEWEST = 3  # buffers of a kind that does
+LINE = 16  # elements of a cache line, which onnxruntime's own memory starts at
 has = specs.has
 
 
@@ -48,7 +51,7 @@ def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], o
     """Something that runs a kernel, and how many times it does."""
     spec = specs.spec(case)
     times = times or copies(case, sum(prod(w) for w in spec.weights if isinstance(w, tuple)))
-    return _turns([(spec, j % TURNS) for j in range(times)], threads), times
+    return _turns(spec, times, threads), times
 
 
 def network(
@@ -123,32 +126,44 @@ def _bound(session: Any, given: list[Any]) -> Callable[[], object]:
     return lambda: session.run_with_iobinding(binding)
 
 
-def _turns(parts: Sequence[tuple[Spec, int]], threads: int) -> Callable[[], object]:
-    """Operators that read and write buffers, those of one number the same ones: they take
-    turns in a few of them as the layers of a network do."""
-    session = _session(_model(parts), threads, whole=False)
-    binding, chance = session.io_binding(), numpy.random.default_rng(0)
+def _turns(spec: Spec, times: int, threads: int) -> Callable[[], object]:
+    """An operator that runs some times, its operands and results in buffers."""
+    session = _session(_model(spec, times), threads, whole=False)
+    binding = session.io_binding()
     value = packages()[1].OrtValue.ortvalue_from_numpy
-    first = {number: j for j, (_, number) in reversed(list(enumerate(parts)))}
-    for number, j in first.items():
-        for i, shape in enumerate(parts[j][0].data):
-            binding.bind_ortvalue_input(f"x{number}.{i}", value(chance.random(shape, "float32")))
+    data = [_buffers(shape, times if i else 1) for i, shape in enumerate(spec.data)]
+    for j in range(times):
+        for i, buffers in enumerate(data):
+            binding.bind_ortvalue_input(f"x{j}.{i}", value(buffers[j % len(buffers)]))
         binding.bind_output(f"y{j}", "cpu")
     session.run_with_iobinding(binding)
-    buffers = dict(zip(first, binding.get_outputs()))
+    shapes = [tuple(y.shape()) for y in binding.get_outputs()]
     binding.clear_binding_outputs()
-    for j, (_, number) in enumerate(parts):
-        binding.bind_ortvalue_output(f"y{j}", buffers[number])
-    return lambda: session.run_with_iobinding(binding)
+    results = _buffers(shapes[0], times) if spec.place is None else data[spec.place]
+    for j, shape in enumerate(shapes):
+        address = results[j % len(results)].ctypes.data
+        binding.bind_output(f"y{j}", "cpu", 0, numpy.float32, list(shape), address)
+    return lambda kept=results: session.run_with_iobinding(binding)  # type: ignore[misc]
 
 
-def _model(parts: Sequence[tuple[Spec, int]]) -> bytes:
+def _buffers(shape: tuple[int, ...], most: int) -> list[Any]:
+    """Arrays side by side in memory, each from the start of a cache line."""
+    size = prod(shape)
+    apart = -(-size // LINE) * LINE
+    count = max(1, min(most, max(FEWEST, AROUND // apart)))
+    memory = numpy.random.default_rng(0).random(apart * count + LINE, "float32")
+    start = -(memory.ctypes.data // memory.itemsize) % LINE
+    places = range(start, start + apart * count, apart)
+    return [memory[place : place + size].reshape(shape) for place in places]
+
+
+def _model(spec: Spec, times: int) -> bytes:
     onnx, _ = packages()
     helper, chance = onnx.helper, _chance()
-    data = {f"x{n}.{i}": shape for spec, n in parts for i, shape in enumerate(spec.data)}
+    data = {f"x{j}.{i}": x for j in range(times) for i, x in enumerate(spec.data)}
     nodes, stored = [], []
-    for j, (spec, number) in enumerate(parts):
-        names = [f"x{number}.{i}" for i in range(len(spec.data))]
+    for j in range(times):
+        names = [f"x{j}.{i}" for i in range(len(spec.data))]
         for i, weight in enumerate(spec.weights):
             array = numpy.asarray(weight)
             if isinstance(weight, tuple):  # weights that are equal onnxruntime would share
@@ -156,9 +171,10 @@ def _model(parts: Sequence[tuple[Spec, int]]) -> bytes:
             stored.append(onnx.numpy_helper.from_array(array, f"w{j}.{i}"))
             names.append(f"w{j}.{i}")
         names = [names[0], *names[2:], names[1]] if spec.sums else names
-        nodes.append(helper.make_node(spec.op, names, [f"y{j}"], domain=spec.domain, **spec.attrs))
+        made = [f"y{j}", *(f"y{j}.{i}" for i in range(1, spec.results))]
+        nodes.append(helper.make_node(spec.op, names, made, domain=spec.domain, **spec.attrs))
     inputs = [helper.make_tensor_value_info(name, 1, shape) for name, shape in data.items()]
-    results = [helper.make_tensor_value_info(f"y{j}", 1, None) for j in range(len(parts))]
+    results = [helper.make_tensor_value_info(f"y{j}", 1, None) for j in range(times)]
     graph = helper.make_graph(nodes, "kernels", inputs, results, stored)
     opsets = [helper.make_opsetid(*pair) for pair in (("", 17), (MICROSOFT, 1), (BLOCKED, 1))]
     model: bytes = helper.make_model(graph, opset_imports=opsets, ir_version=8).SerializeToString()
@@ -168,4 +184,4 @@ def _model(parts: Sequence[tuple[Spec, int]]) -> bytes:
 @cache
 def _chance() -> Any:
     """Numbers for weights; making new ones would take longer than the kernels."""
-    return numpy.random.default_rng(0).random(int(ROOM) + MOST, "float32") * 0.1 - 0.05
+    return numpy.random.default_rng(0).random(int(ROOM) + COPIES, "float32") * 0.1 - 0.05

@@ -17,20 +17,31 @@ NAMES = {
     "relu": "Relu", "sigmoid": "Sigmoid", "tanh": "Tanh", "gelu": "Gelu", "erf": "Erf",
     "quick_gelu": "QuickGelu", "exp": "Exp", "sqrt": "Sqrt", "hard_sigmoid": "HardSigmoid",
     "hard_swish": "HardSwish", "leaky_relu": "LeakyRelu", "clip": "Clip", "neg": "Neg",
-    "softplus": "Softplus", "square": "Square",
+    "softplus": "Softplus", "square": "Square", "abs": "Abs", "reciprocal": "Reciprocal",
+    "log": "Log", "elu": "Elu",
 }  # fmt: skip
+# Functions that onnxruntime applies in place, and whose results stay of a size when applied over
+# and over: numbers that fade away are slow to compute with.
+STEADY = frozenset({
+    "relu", "sigmoid", "tanh", "clip", "leaky_relu", "hard_sigmoid", "elu", "softplus", "sqrt",
+    "neg", "abs", "reciprocal",
+})  # fmt: skip
 
 
 @dataclass
 class Spec:
-    """One operator: data, weights (arrays or shapes), attributes, and what its domain is."""
+    """One operator: data, weights (arrays or shapes), attributes, and what its domain is. `sums`:
+    the second operand comes after the weights. `place`: the operand whose memory the result takes,
+    as it does in a network where nothing else reads that operand."""
 
     op: str
     data: Sequence[tuple[int, ...]]
     weights: Sequence[Any] = ()
     attrs: dict[str, Any] = field(default_factory=dict)
     domain: str = ""
-    sums: bool = False  # the second operand comes after the weights
+    sums: bool = False
+    results: int = 1
+    place: int | None = None
 
 
 def has(case: Case) -> bool:
@@ -88,7 +99,7 @@ def _conv(case: Case) -> Spec:
     if s.get("add", 1) == 1:
         return Spec("Conv", [data], [weight, (out,)], attrs, BLOCKED)
     return Spec(
-        "Conv", [data, (1, out, s["h"], s["w"])], [weight, (out,)], attrs, BLOCKED, sums=True
+        "Conv", [data, (1, out, s["h"], s["w"])], [weight, (out,)], attrs, BLOCKED, True, place=1
     )
 
 
@@ -106,52 +117,75 @@ def _gemm(case: Case) -> Spec:
 
 
 def _matmul(case: Case) -> Spec:
+    batch, m, n, k, turned = case.sizes
+    left, right = turned in (2, 4), turned > 2
+    data = [(batch, k, m) if left else (batch, m, k), (batch, n, k) if right else (batch, k, n)]
+    if turned == 1:
+        return Spec("MatMul", data)
+    return Spec("FusedMatMul", data, (), {"transA": int(left), "transB": int(right)}, MICROSOFT)
+
+
+def _einsum(case: Case) -> Spec:
     batch, m, n, k = case.sizes
-    return Spec("MatMul", [(batch, m, k), (batch, k, n)])
+    return Spec("Einsum", [(m, batch, k), (batch, n, k)], (), {"equation": "mbk,bnk->mbn"})
 
 
 def _pool(case: Case) -> Spec:
     s = case.named
     plane, attrs = _window(s["h"], s["w"], _taps(s["k"]), s["stride"], 1)
     del attrs["group"]
-    if case.kind == "plain_pool":
-        return Spec("MaxPool", [(1, s["c"], *plane)], (), attrs)
-    return Spec("MaxPool", [(1, _up(s["c"]), *plane)], (), attrs, BLOCKED)
+    name = "AveragePool" if case.kind.endswith("avg_pool") else "MaxPool"
+    if case.kind.startswith("plain"):
+        if name == "AveragePool":
+            del attrs["dilations"]
+        return Spec(name, [(1, s["c"], *plane)], (), attrs)
+    return Spec(name, [(1, _up(s["c"]), *plane)], (), attrs, BLOCKED)
 
 
 def _global_pool(case: Case) -> Spec:
     c, length = case.sizes
+    if case.kind == "plain_global_pool":
+        return Spec("GlobalAveragePool", [(1, c, 1, length)])
     return Spec("GlobalAveragePool", [(1, _up(c), 1, length)], (), {}, BLOCKED)
 
 
 def _reorder(case: Case) -> Spec:
     c, length = case.sizes
-    if case.kind == "reorder_input":
-        return Spec(
-            "ReorderInput", [(1, c // 4 * 4 or 4, 1, length)], (), {"channels_last": 0}, BLOCKED
-        )
-    attrs = {"channels": c, "channels_last": 0}
+    last = int(case.kind.endswith("_last"))
+    if case.kind.startswith("reorder_input"):
+        c = c // 4 * 4 or 4
+        shape = (1, 1, length, c) if last else (1, c, 1, length)
+        return Spec("ReorderInput", [shape], (), {"channels_last": last}, BLOCKED)
+    attrs = {"channels": c, "channels_last": last}
     return Spec("ReorderOutput", [(1, _up(c), 1, length)], (), attrs, BLOCKED)
 
 
 def _norm(case: Case) -> Spec:
     rows, length = case.sizes
-    return Spec("LayerNormalization", [(rows, length)], [(length,), (length,)])
+    if case.kind == "instance_norm":
+        return Spec("InstanceNormalization", [(1, rows, length)], [(rows,), (rows,)])
+    weights = [(length,), (length,)]
+    if case.kind == "skip_norm":
+        return Spec("SkipLayerNormalization", [(1, rows, length)] * 2, weights, {}, MICROSOFT)
+    return Spec("LayerNormalization", [(rows, length)], weights)
 
 
 def _batch_norm(case: Case) -> Spec:
-    size, run = case.sizes
-    channels = max(1, size // run)
-    return Spec("BatchNormalization", [(1, channels, run)], [(channels,)] * 4)
+    n, c, run = case.sizes
+    shape = (n, c, run) if run > 1 else (n, c)
+    return Spec("BatchNormalization", [shape], [(c,)] * 4)
 
 
 def _reduce(case: Case) -> Spec:
     shape = case.sizes if case.sizes[2] > 1 else case.sizes[:2]
-    return Spec("ReduceMean", [shape], (), {"axes": [1], "keepdims": 1})
+    if case.kind == "softmax_across":
+        return Spec("Softmax", [case.sizes], (), {"axis": 1})
+    name = "ReduceMean" if case.kind == "reduce" else "ReduceL2"
+    return Spec(name, [shape], (), {"axes": [1], "keepdims": 1})
 
 
 def _transpose(case: Case) -> Spec:
-    perms = {"transpose_rows": [1, 0, 2], "transpose_matrix": [0, 2, 1]}
+    perms = {"transpose_rows": [0, 2, 1, 3], "transpose_matrix": [0, 2, 1]}
     if case.kind in perms:
         return Spec("Transpose", [case.sizes], (), {"perm": perms[case.kind]})
     size, run = case.sizes
@@ -159,12 +193,31 @@ def _transpose(case: Case) -> Spec:
     return Spec("Transpose", [(near, near, 4, run)], (), {"perm": [2, 1, 0, 3]})
 
 
+def _whole(*values: int) -> Any:
+    return numpy.array(values, "int64")
+
+
 def _copy(case: Case) -> Spec:
-    """Two halves side by side, in rows of a length."""
+    """Rows of a length: two halves side by side, within a margin, out of longer rows, two parts
+    of a row, or every other one."""
     size, run = case.sizes
     rows = max(1, size // run)
-    half = max(1, run // 2)
+    half, inner = max(1, run // 2), max(1, run - 2)
+    if case.kind == "pad":
+        return Spec("Pad", [(rows, inner)], [_whole(0, 1, 0, run - inner - 1)])
+    if case.kind == "slice":
+        return Spec("Slice", [(rows, run + 16)], [_whole(8), _whole(run + 8), _whole(1)])
+    if case.kind == "split":
+        return Spec("Split", [(rows, 2 * half)], [_whole(half, half)], {"axis": 1}, results=2)
+    if case.kind == "gather":
+        return Spec("Gather", [(2 * rows, run)], [_whole(*range(0, 2 * rows, 2))], {"axis": 0})
     return Spec("Concat", [(rows, half), (rows, half)], (), {"axis": 1})
+
+
+def _spread(case: Case) -> Spec:
+    size, scale = case.sizes
+    plane = max(1, isqrt(size // scale // 16))
+    return Spec("DepthToSpace", [(1, 16 * scale, plane, plane)], (), {"blocksize": isqrt(scale)})
 
 
 def _resize(case: Case) -> Spec:
@@ -177,7 +230,7 @@ def _resize(case: Case) -> Spec:
     scales = numpy.array([1, 1, side, side], "float32")
     coordinates = "asymmetric" if case.kind == "resize_nearest" else "half_pixel"
     attrs = {
-        "mode": "nearest" if case.kind == "resize_nearest" else "linear",
+        "mode": {"resize_nearest": "nearest", "resize_cubic": "cubic"}.get(case.kind, "linear"),
         "coordinate_transformation_mode": coordinates, "nearest_mode": "floor",
     }  # fmt: skip
     return Spec("Resize", [shape], [numpy.array([], "float32"), scales], attrs)
@@ -190,8 +243,7 @@ def _binary(case: Case) -> Spec:
         "binary": ((size,), (size,)), "binary_scalar": ((size,), (1,)),
         "binary_rows": ((rows, run), (run,)), "binary_channels": ((rows, run), (rows, 1)),
     }  # fmt: skip
-    left, right = shapes[case.kind]
-    return Spec("Mul", [left, right])
+    return Spec("Add", shapes[case.kind], place=int(case.kind == "binary"))
 
 
 def _unary(case: Case) -> Spec:
@@ -199,21 +251,28 @@ def _unary(case: Case) -> Spec:
     if name == "square":
         return Spec("Pow", [case.sizes], [numpy.array(2.0, "float32")])
     if name == "clip":
-        return Spec("Clip", [case.sizes], [numpy.array(v, "float32") for v in (0.2, 0.8)])
+        bounds = [numpy.array(v, "float32") for v in (0.2, 0.8)]
+        return Spec("Clip", [case.sizes], bounds, place=0)
     domain = MICROSOFT if name in ("gelu", "quick_gelu") else ""
     attrs = {"alpha": 1.0} if name == "quick_gelu" else {}  # as x sigmoid(x) is fused
-    return Spec(NAMES[name], [case.sizes], (), attrs, domain)
+    return Spec(NAMES[name], [case.sizes], (), attrs, domain, place=0 if name in STEADY else None)
 
 
 BUILDERS: dict[str, Callable[[Case], Spec]] = {
     **dict.fromkeys(("conv", "first_conv", "depthwise_conv", "plain_conv"), _conv),
-    "conv_transpose": _conv_transpose, "gemm": _gemm, "matmul": _matmul,
-    "softmax": lambda c: Spec("Softmax", [c.sizes]), "norm": _norm, "reduce": _reduce,
-    "batch_norm": _batch_norm, "pool": _pool, "plain_pool": _pool, "global_pool": _global_pool,
-    **dict.fromkeys(("reorder_input", "reorder_output"), _reorder),
+    "conv_transpose": _conv_transpose, "gemm": _gemm, "matmul": _matmul, "einsum": _einsum,
+    "softmax": lambda c: Spec("Softmax", [c.sizes]), "batch_norm": _batch_norm,
+    **dict.fromkeys(("norm", "skip_norm", "instance_norm"), _norm),
+    **dict.fromkeys(("reduce", "reduce_slow", "softmax_across"), _reduce),
+    **dict.fromkeys(("pool", "plain_pool", "avg_pool", "plain_avg_pool"), _pool),
+    **dict.fromkeys(("global_pool", "plain_global_pool"), _global_pool),
+    **dict.fromkeys(
+        ("reorder_input", "reorder_output", "reorder_input_last", "reorder_output_last"), _reorder
+    ),
     **dict.fromkeys(("transpose_rows", "transpose_matrix", "transpose_other"), _transpose),
-    "copy": _copy,
-    **dict.fromkeys(("resize", "resize_nearest", "upsample"), _resize),
+    **dict.fromkeys(("copy", "pad", "slice", "split", "gather"), _copy),
+    "depth_to_space": _spread,
+    **dict.fromkeys(("resize", "resize_nearest", "resize_cubic", "upsample"), _resize),
     **dict.fromkeys(("binary", "binary_scalar", "binary_rows", "binary_channels"), _binary),
     "unary": _unary,
 }  # fmt: skip

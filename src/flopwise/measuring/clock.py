@@ -21,16 +21,16 @@ Work = Callable[[], object]
 BRIEF = 1e-3  # s: shorter work is repeated until a reading takes as long
 QUIET = 0.1  # the undisturbed product: the quantile of its readings that is taken for it
 EFFORT, LIMIT = 4e8, 3e9  # operations of all copies of a kernel: or so, and at most
-COPIES = 96  # at most
+COPIES, MOST = 24, 96  # copies, and those that weights or results may ask for
 WEIGHTS = 8e6  # elements of all copies' weights together: more than caches hold for long
 
 
-def copies(case: Case, stored: int) -> int:
+def copies(case: Case, stored: int, most: int = COPIES) -> int:
     """How many of a kernel, each with its own weights, run in turn: as in a network, where the
     weights of a layer were last read a whole run ago."""
     operations = work(case)[0]
-    cold = min(WEIGHTS / stored, LIMIT / operations, COPIES) if stored else 1.0
-    return max(1, round(max(min(COPIES, EFFORT / operations), cold)))
+    cold = min(WEIGHTS / stored, LIMIT / operations, MOST) if stored else 1.0
+    return max(1, round(max(min(most, EFFORT / operations), cold)))
 
 
 @dataclass

@@ -19,7 +19,7 @@ from flopwise import arrays as numpy
 from flopwise.analyses.cases import BLOCKED, Case
 from flopwise.errors import MissingPackage
 from flopwise.measuring import specs
-from flopwise.measuring.clock import COPIES, copies
+from flopwise.measuring.clock import MOST, copies
 from flopwise.measuring.samples import ROOM
 from flopwise.measuring.specs import MICROSOFT, Spec
 
@@ -50,7 +50,8 @@ def version() -> str:
 def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], object], int]:
     """Something that runs a kernel, and how many times it does."""
     spec = specs.spec(case)
-    times = times or copies(case, sum(prod(w) for w in spec.weights if isinstance(w, tuple)))
+    stored = sum(prod(w) for w in spec.weights if isinstance(w, tuple))
+    times = times or copies(case, stored, MOST)
     return _turns(spec, times, threads), times
 
 
@@ -184,4 +185,4 @@ def _model(spec: Spec, times: int) -> bytes:
 @cache
 def _chance() -> Any:
     """Numbers for weights; making new ones would take longer than the kernels."""
-    return numpy.random.default_rng(0).random(int(ROOM) + COPIES, "float32") * 0.1 - 0.05
+    return numpy.random.default_rng(0).random(int(ROOM) + MOST, "float32") * 0.1 - 0.05

@@ -2,7 +2,7 @@
 
 A tensor lives from the operator that makes it to the last one that reads it. Views share the
 storage of what they look at; an operator written in place takes over that of its operand, and
-one that may work in place does so where the operand dies there.
+one that may `reuse` it does so where the operand dies there.
 """
 
 from __future__ import annotations
@@ -58,26 +58,22 @@ class _Storages:
                 self.total = self.total - self.live.pop(home)
 
 
-def walk(
-    graph: Graph, overwriting: frozenset[str] = frozenset(), held: bool = False
-) -> Iterator[Instant]:
-    """Each operator in turn. Operators in `overwriting` may work in place; with `held` the
-    inputs of the graph stay to the end, as with a caller that keeps them."""
+def walk(graph: Graph, held: bool = False) -> Iterator[Instant]:
+    """Each operator in turn. With `held` the inputs of the graph stay to the end, as with a
+    caller that keeps them."""
     storages = _Storages(_last_uses(graph, held))
     for tensor in graph.inputs:
         storages.enter(tensor, tensor.name, -1)
     for i, node in enumerate(graph.nodes):
         for output in node.outputs:
             if output.known:
-                storages.enter(output, _home(node, output, storages, i, overwriting), i)
+                storages.enter(output, _home(node, output, storages, i), i)
         own: Dim = node.attrs.get("workspace", 0)
         yield Instant(i, node, storages.total + own, storages.live, own)
         storages.release(node, i)
 
 
-def _home(
-    node: Node, output: Tensor, storages: _Storages, now: int, overwriting: frozenset[str]
-) -> str:
+def _home(node: Node, output: Tensor, storages: _Storages, now: int) -> str:
     """The storage that an output lives in: its own, or that of an operand."""
     entry = ops.find(node.op)
     first = next((t for t in node.inputs if t is not None), None)
@@ -91,9 +87,8 @@ def _home(
     held = storages.homes[first.name]
     if view or node.attrs.get("inplace"):
         return held
-    may = node.op in overwriting or bool(node.attrs.get("reuse"))
     dies = storages.ends.get(held, -1) <= now and storages.live.get(held) == output.bytes
-    return held if may and dies else output.name
+    return held if node.attrs.get("reuse") and dies else output.name
 
 
 def _last_uses(graph: Graph, held: bool) -> dict[str, int]:

@@ -6,23 +6,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from flopwise import ops
+from flopwise.analyses import buffers
 from flopwise.analyses.liveness import KEPT, walk
+from flopwise.analyses.scratch import scratched
 from flopwise.dims import Dim, Expr, floordiv, maximum, prod
 from flopwise.errors import UnknownName, nearest
 from flopwise.graph import BITS, Graph, Node, every_tensor
 from flopwise.passes import runtimes
 
-FED = ("onnxruntime",)  # where the inputs stay the caller's
-# Which operators may overwrite their first operand: none as PyTorch runs a module (but for
-# those written in place); in onnxruntime 1.31 those of which three in a row hold one tensor. Of
-# gelu, quick_gelu, neg, sqrt, erf, log, abs, floor and arithmetic with a constant, they hold two.
-RUNTIMES = {
-    "eager": frozenset[str](),
-    "onnxruntime": frozenset({
-        "relu", "sigmoid", "tanh", "elu", "leaky_relu", "softplus", "hard_sigmoid", "clip",
-        "softmax",
-    }),
-}  # fmt: skip
+RUNTIMES = ("eager", "onnxruntime")
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,10 +55,10 @@ def memory(graph: Graph, runtime: str = "eager", fused: str = "", im2col: bool =
 
     Raises UnknownName for a runtime that is not known.
     """
+    graph = _worked(unfolded(graph) if im2col else graph, runtime)
     graph = runtimes.find(fused).merged(graph) if fused else graph
-    graph = unfolded(graph) if im2col else graph
     by_dtype = kept(graph)
-    steps = list(_steps(graph, _in_place(runtime), runtime in FED))
+    steps = list(_steps(graph, runtime))
     peak, place = _peak(steps)
     live = sorted(steps[place][1].items(), key=lambda item: _rank(item[1])) if steps else []
     return Memory(
@@ -112,13 +104,14 @@ def _unfold(node: Node) -> Node:
 def timeline(graph: Graph, runtime: str = "eager") -> tuple[Moment, ...]:
     """The bytes alive while each operator runs, without the search for the most, which between
     free sizes is long."""
-    return tuple(moment for moment, _ in _steps(graph, _in_place(runtime), runtime in FED))
+    return tuple(moment for moment, _ in _steps(_worked(graph, runtime), runtime))
 
 
-def _in_place(runtime: str) -> frozenset[str]:
+def _worked(graph: Graph, runtime: str) -> Graph:
+    """The graph with what the kernels of a runtime need beside their results, as far as known."""
     if runtime not in RUNTIMES:
         raise UnknownName(f"no runtime '{runtime}'; {nearest(runtime, list(RUNTIMES))}")
-    return RUNTIMES[runtime]
+    return scratched(graph) if runtime == "onnxruntime" else graph
 
 
 def _rank(size: Dim) -> tuple[bool, int]:
@@ -135,21 +128,19 @@ def _peak(steps: list[tuple[Moment, dict[str, Dim]]]) -> tuple[Dim, int]:
     return peak, place
 
 
-def _steps(
-    graph: Graph, in_place: frozenset[str], held: bool = False
-) -> Iterator[tuple[Moment, dict[str, Dim]]]:
+def _steps(graph: Graph, runtime: str) -> Iterator[tuple[Moment, dict[str, Dim]]]:
     """Each operator with the storages that live while it runs."""
-    for at in walk(graph, in_place, held=held):
-        inside = _inside(at.node, in_place)
+    for at in buffers.walk(graph) if runtime == "onnxruntime" else walk(graph):
+        inside = _inside(at.node, runtime)
         yield Moment(at.node.name, at.node.op, at.bytes + inside), dict(at.live)
 
 
-def _inside(node: Node, in_place: frozenset[str]) -> Dim:
+def _inside(node: Node, runtime: str) -> Dim:
     """The peak inside the body of a loop or a branch."""
     bodies = (*node.attrs.get("branches", ()), *filter(None, (node.attrs.get("body"),)))
     peak: Dim = 0
     for body in bodies:
-        peak = maximum(peak, _peak(list(_steps(body, in_place)))[0])
+        peak = maximum(peak, _peak(list(_steps(_worked(body, runtime), runtime)))[0])
     return peak
 
 

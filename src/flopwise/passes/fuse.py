@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from flopwise import ops
 from flopwise.counts import ZERO, Counts
-from flopwise.dims import Dim
+from flopwise.dims import Dim, symbols
 from flopwise.graph import Graph, Node, Tensor
 from flopwise.passes.drop import bodies, read, uses
 
@@ -130,7 +130,8 @@ def _merge(unit: Unit) -> Node:
     made = {t.name for n in unit.nodes for t in n.outputs}
     read = {t.name: t for n in unit.nodes for t in n.inputs if t is not None}
     inputs = tuple(t for name, t in read.items() if name not in made)
-    return replace(main, inputs=inputs, outputs=unit.nodes[-1].outputs, attrs={})
+    own = {"workspace": sum((n.attrs.get("workspace", 0) for n in unit.nodes), 0)}
+    return replace(main, inputs=inputs, outputs=unit.nodes[-1].outputs, attrs=own)
 
 
 def native(graph: Graph) -> Iterator[Group]:
@@ -176,14 +177,8 @@ def _main(nodes: Sequence[Node]) -> str:
 def _weight(found: list[Group]) -> float:
     """What a branch costs, good for comparing only; letters count a thousand."""
     total = sum((g.counts for g in found), ZERO)
-    names = set().union(*(_symbols(v) for _, v in total.items()))
+    names = set().union(*(symbols(v) for _, v in total.items()))
     return float(total.at(**dict.fromkeys(names, 1000)).ops)  # type: ignore[arg-type]
-
-
-def _symbols(size: Dim) -> set[str]:
-    from flopwise.dims import symbols
-
-    return symbols(size)
 
 
 def _flowing(unit: Unit) -> list[Tensor]:

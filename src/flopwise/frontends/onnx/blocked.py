@@ -1,7 +1,8 @@
 """com.microsoft.nchwc: the graph as onnxruntime lays it out for the CPU, channels in blocks.
 
 Tensors stand here with the channels that the network has. The file fills the last block up
-with filters of zeros, and what these compute is no part of the network.
+with filters of zeros, and what these compute is no part of the network; that memory holds whole
+blocks is told by the attribute `block` where tensors enter this layout: the channels in one.
 """
 
 from __future__ import annotations
@@ -28,14 +29,15 @@ same_meaning(
 def conv(n: Native) -> None:
     """Data, weight, bias, and what is added before the activation."""
     x, other, function = n.given(0), n.input(3), activation(n)
+    block = BLOCK if n.given(1).sizes[0] % BLOCK == 0 else BLOCK // 2
     weight, bias = (t and replace(t, shape=None) for t in (n.given(1), n.input(2)))
     op, attrs = kind(n)
     steps: list[tuple[str, Any]] = [("add", (other,))] if other is not None else []
     steps += [(function, ())] if function else []
     if steps:
-        finish(n, n.emit(op, x, weight, bias, part=op, **attrs), steps)
+        finish(n, n.emit(op, x, weight, bias, part=op, block=block, **attrs), steps)
     else:
-        n.emit(op, x, weight, bias, **attrs)
+        n.emit(op, x, weight, bias, block=block, **attrs)
 
 
 def kind(n: Native) -> tuple[str, dict[str, Any]]:
@@ -93,4 +95,5 @@ def splits_block(n: Native) -> bool:
 def reorder(n: Native) -> None:
     """To and from blocks of channels, where channels may lie last."""
     last = {"ReorderInput": "n *x c -> n c *x", "ReorderOutput": "n c *x -> n *x c"}[n.op]
-    n.emit("copy", n.given(0), pattern=last if n.integer("channels_last") else None)
+    block = BLOCK if n.op == "ReorderInput" else None
+    n.emit("copy", n.given(0), pattern=last if n.integer("channels_last") else None, block=block)

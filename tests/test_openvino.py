@@ -313,6 +313,14 @@ def test_other_xml_is_not_taken(tmp_path: Path) -> None:
         flopwise.count(path)
 
 
+@pytest.mark.parametrize("root", ["manifest", "rt_info"])
+def test_the_root_of_other_xml_is_told(tmp_path: Path, root: str) -> None:
+    path = tmp_path / "net.xml"
+    path.write_text(f"<{root}/>")
+    with pytest.raises(UnreadableModel, match=f"no OpenVINO IR: its root is <{root}>"):
+        flopwise.count(path)
+
+
 def test_broken_is_unreadable(tmp_path: Path) -> None:
     path = tmp_path / "net.xml"
     path.write_text('<net version="11"></net>')

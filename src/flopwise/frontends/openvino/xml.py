@@ -35,7 +35,7 @@ class Element:
 
 
 def parse(path: Path) -> Element:
-    """The root of a file. Raises UnreadableModel with the line."""
+    """The root of an IR, <net>. Raises UnreadableModel with the line."""
     if path.stat().st_size > LARGEST:
         raise UnreadableModel(f"{path}: more than {LARGEST:,} bytes of XML")
     builder = _Builder(str(path))
@@ -44,7 +44,10 @@ def parse(path: Path) -> Element:
     except expat.ExpatError as error:
         what = expat.errors.messages[error.code]
         raise UnreadableModel(f"{path}:{error.lineno}: not XML ({what})") from None
-    return builder.root.children[0]
+    root = next(iter(builder.root.children), Element("rt_info", {}))
+    if root.tag != "net":
+        raise UnreadableModel(f"{path}: no OpenVINO IR: its root is <{root.tag}>, not <net>")
+    return root
 
 
 class _Builder:

@@ -272,6 +272,46 @@ def blocked(op: str, operands: str, outputs: str, macs: int, *attributes: bytes)
     return Example(op, operands, outputs, macs, attributes, "com.microsoft.nchwc")
 
 
+OFFSETS = "t! i32 2 5, c! i32 3"  # of the tokens of two sequences, and where these end
+BOTH = 2 * attended(5, 5)
+LOOKED_UP = (
+    Example("GatherBlockQuantized", "d! u8 9 16, i i64 2 5, s! f 9 2", "y f 2 5 32", 0,
+            (integer("block_size", 16), integer("bits", 4), integer("quantize_axis", 1))),
+    Example("GatherBlockQuantized", "d! u8 9 32, i i64 5, s! f 9 2, z! u8 9 2", "y f 5 32", 0,
+            (integer("block_size", 16), integer("bits", 8), integer("quantize_axis", 1))),
+    Example("RelativePositionBias", "t! f 32 2, q!5 i64 1, k!5 i64 1", "y f 1 2 5 5", 0,
+            (integer("max_distance", 128),)),
+    Example("GatedRelativePositionBias", "q f 2 5 8, b! f 8, r f 1 2 5 5, w! f 4 6, c! f 6, "
+            "e! f 1 2 1 1", "y f 2 2 5 5", 2 * 2 * 5 * 4 * 6, (HEADS,)),
+    Example("MRotaryEmbedding", "x f 1 5 8, p! i64 3 1 5, c! f 9 2, s! f 9 2", "y f 1 5 8", 0,
+            (integers("mrope_section", 1, 1, 0), HEADS, integer("rotary_embedding_dim", 4))),
+    Example("QEmbedLayerNormalization", "i i32 2 5, j i32 2 5, w! u8 9 8, p! u8 9 8, t! u8 2 8, "
+            "g! u8 8, b! u8 8, m i32 2 5, ws! f, ps! f, ts! f, gs! f, bs! f, wz! u8, pz! u8, "
+            "tz! u8, gz! u8, bz! u8", "y f 2 5 8, n i32 2"),
+    Example("CausalConvWithState", "x f 1 4 6, w! f 4 1 3, b! f 4", "y f 1 4 6, s f 1 4 2",
+            4 * 6 * 3, (text("activation", "silu"),)),
+    Example("LinearAttentionGate", "a f 1 5 2, d! f 2, s! f 2, b f 1 5 2",
+            "y f 1 5 2, z f 1 5 2"),
+    Example("MulInteger", "a u8 2 3, az! u8, b u8 3, bz! u8", "y i32 2 3"),
+    Example("ReduceSumInteger", "x u8 2 3", "y i32 2 1", 0,
+            (integers("axes", 1), integer("keepdims", 1))),
+    Example("Rfft", "x f 2 8", "y f 2 5 2", 0,
+            (integer("signal_ndim", 1), integer("normalized", 0), integer("onesided", 1))),
+    Example("Irfft", "x f 2 5 2", "y f 2 8", 0,
+            (integer("signal_ndim", 1), integer("normalized", 0), integer("onesided", 1))),
+)  # fmt: skip
+
+PACKED = (
+    Example("RemovePadding", "x f 2 5 8, n i32 2", "y f 10 8, o i32 2 5, c i32 3, m i32 1"),
+    Example("RestorePadding", "x f 10 8, o i32 2 5", "y f 2 5 8"),
+    Example("PackedAttention", f"x f 10 8, w! f 8 24, b! f 24, {OFFSETS}", "y f 10 8",
+            10 * 8 * 24 + BOTH, (HEADS,)),
+    Example("PackedMultiHeadAttention", f"x f 10 2 3 4, -, -, b! f 24, {OFFSETS}", "y f 10 8",
+            BOTH, (HEADS,)),
+    Example("PackedMultiHeadAttention", f"q f 10 8, k f 10 8, v f 10 8, -, {OFFSETS}", "y f 10 8",
+            BOTH, (HEADS,)),
+)  # fmt: skip
+
 BLOCKED = (
     blocked("Conv", "x f 1 16 8 8, w! f 32 16 3 3, b! f 32, z f 1 32 6 6", "y f 1 32 6 6",
             32 * 36 * 144, integers("kernel_shape", 3, 3), text("activation", "Relu")),
@@ -354,6 +394,7 @@ STANDARD = (
 )  # fmt: skip
 
 EXAMPLES = (
-    *CONVOLUTIONS, *PRODUCTS, *ATTENTION, *NORMS, *QUANTIZED, *MOVEMENT, *OTHERS, *BLOCKED,
+    *CONVOLUTIONS, *PRODUCTS, *ATTENTION, *NORMS, *QUANTIZED, *MOVEMENT, *OTHERS, *LOOKED_UP,
+    *PACKED, *BLOCKED,
     *CLASSICAL, *STANDARD,
 )  # fmt: skip

@@ -14,8 +14,9 @@ SUFFIXES = (".onnx",)
 
 TABLES = (
     "arithmetic", "attention", "blocked", "classical", "control", "fused", "fused_attention",
-    "fused_movement", "fused_quantized", "indexing", "layers", "movement", "normalization",
-    "quantized", "recurrent", "sequences", "signal", "training", "vision",
+    "fused_movement", "fused_packed", "fused_position", "fused_quantized", "indexing",
+    "layers", "movement", "normalization", "quantized", "recurrent", "sequences", "signal",
+    "training", "vision",
 )  # fmt: skip
 
 _LENGTH = {2, 3, 4, 6, 7, 8, 14, 20, 25, 26}  # ModelProto's fields, by their encoding

@@ -1,4 +1,4 @@
-"""com.microsoft: indexing, pooling and views."""
+"""com.microsoft: indexing, pooling, transforms and views."""
 
 from __future__ import annotations
 
@@ -50,3 +50,22 @@ def max_pool(n: Native) -> None:
     layout = "n *x c -> n *y c" if n.op == "NhwcMaxPool" else None
     attrs = {"k": n.integers("kernel_shape"), "ceil": bool(n.integer("ceil_mode")), **window(n)}
     n.emit("max_pool", n.given(0), pattern=layout, **attrs)
+
+
+@microsoft("Rfft")
+def rfft(n: Native) -> None:
+    """Of the last axis; results have their two parts last."""
+    if n.integer("signal_ndim", 1) != 1:
+        n.unknown()
+        return
+    x = n.emit("unsqueeze", n.given(0), part="parts", axes=(-1,))
+    n.emit("dft", x, axis=-2, onesided=True)
+
+
+@microsoft("Irfft")
+def irfft(n: Native) -> None:
+    if n.integer("signal_ndim", 1) != 1:
+        n.unknown()
+        return
+    y = n.emit("dft", n.given(0), part="dft", axis=-2, onesided=True, inverse=True)
+    n.emit("squeeze", y, axes=(-1,))

@@ -220,3 +220,18 @@ def dynamic_lstm(n: Native) -> None:
 
     n.inputs[1:3] = [learned(n.given(1)), learned(n.given(2))]
     recurrent(n, "lstm", n.inputs[:8], "W: d i g, R: d h g")
+
+
+@microsoft("MulInteger")
+def mul_integer(n: Native) -> None:
+    """Operands: a, its zero point, b, its zero point."""
+    sides = (
+        centred(n, learned(n.given(i)), n.input(i + 1), part) for i, part in ((0, "a"), (2, "b"))
+    )
+    n.emit("mul", *sides, dtype="int32")
+
+
+@microsoft("ReduceSumInteger")
+def reduce_sum_integer(n: Native) -> None:
+    axes, keep = n.integers("axes"), bool(n.integer("keepdims", 1))
+    n.emit("reduce_sum", n.given(0), axes=axes, keep=keep, dtype="int32")

@@ -37,21 +37,20 @@ from flopwise.measuring.calibration import start
 TARGET = Path(__file__).parents[1] / "docs" / "latency-measured.md"
 HEAD = """# Latency, predicted and measured
 
-Written by `benchmarks/latency.py`. A calibration measures kernels alone, of sizes drawn at
-random; no run of a network enters it. Then each network, an ONNX file with random weights in the
-layout that onnxruntime gives it on this machine, is predicted as the sum of its kernels, and
-measured: rounds over all networks in turn, the median of the rounds. A reading is the time of
-runs over that of a small matrix product just before and after, times what the product took when
-nothing disturbed the calibration; with one thread it is the processor time of the thread, with more
-it is wall time.
+Written by `benchmarks/latency.py`. A calibration measures kernels alone, of sizes drawn at random;
+no run of a network enters it. Then each network (an ONNX file with random weights in the layout
+that onnxruntime gives it on this machine; a module of PyTorch with random weights, in inference
+mode) is predicted as the sum of its kernels, and measured: rounds over all networks in turn, the
+median of the rounds. A reading is the time of runs over that of a small matrix product just before
+and after, times what the product took when nothing disturbed the calibration; with one thread it is
+the processor time of the thread, with more it is wall time.
 
 The list of networks (`benchmarks/latency_networks.py`) was fixed before any of them was run, and no
 setting was tuned on it; twenty other networks served to look into errors, and gave the one number
 that the interval needs beside those of kernels. The three simple methods are given the measured
 times of all networks of the *other* families to fit their constants by (least relative squares);
-flopwise is given none. PyTorch was not measured. A section whose noise floor is above the errors
-that are told apart says that the machine did not give the threads their processors, and nothing
-of the methods.
+flopwise is given none. A section whose noise floor is above the errors that are told apart says
+that the machine did not give the threads their processors, and nothing of the methods.
 """
 ROUNDS = 9
 LONG = 0.06  # s that one reading takes at least
@@ -195,14 +194,14 @@ def scores(predicted: numpy.ndarray, measured: numpy.ndarray) -> list[str]:
 
 
 def page(arguments: argparse.Namespace) -> str:
-    """One section of the document."""
+    """One section of the document, without the mark of a heading."""
     rows = results(arguments)
     measured = numpy.array([r.measured for r in rows])
     predicted = numpy.array([r.found.latency_s for r in rows])
     device = rows[0].found.device
     noise = numpy.mean([abs(a / b - 1) for r in rows for a, b in (r.halves,)])
     lines = [
-        f"## {device.name}", "",
+        device.name, "", *(libraries() if device.runtime == "eager" else ()),
         f"{len(rows)} networks of {len({r.family for r in rows})} families, batch 1, float32; "
         f"{device.calibration['kernels']} kernels, {device.calibration['noise']:.1%} apart "
         f"in the median when measured again. Noise floor of the networks: the medians of every "
@@ -229,16 +228,35 @@ def page(arguments: argparse.Namespace) -> str:
     return "\n".join(lines)
 
 
+def libraries() -> list[str]:
+    """What PyTorch's kernels are, which the figures depend on."""
+    import re
+
+    import torch
+
+    built = torch.__config__.show()
+    names = {"oneDNN": r"MKL-DNN v([\d.]+)", "MKL": r"Math Kernel Library Version ([\d.]+)",
+             "vectors": r"CPU capability usage: (\w+)"}  # fmt: skip
+    found = {n: m[1] for n, pattern in names.items() if (m := re.search(pattern, built))}
+    said = ", ".join(f"{name} {version}" for name, version in found.items())
+    return [
+        f"PyTorch {torch.__version__} with {said}; attention is one operator. These figures hold "
+        "for this release, its libraries and this number of threads: each picks other kernels.", "",
+    ]  # fmt: skip
+
+
 def write(arguments: argparse.Namespace) -> None:
-    """All devices given, in turn."""
-    sections = []
+    """The sections of the devices given; those of others stay."""
+    text = "" if arguments.developed else TARGET.read_text(encoding="utf-8")
+    sections = {s.partition("\n")[0]: s.rstrip("\n") for s in text.split("\n## ")[1:]}
     for device in arguments.device:
-        sections.append(page(argparse.Namespace(**{**vars(arguments), "device": device})))
-    text = HEAD + "\n" + "\n\n".join(sections) + "\n"
+        made = page(argparse.Namespace(**{**vars(arguments), "device": device}))
+        sections[made.partition("\n")[0]] = made
+    whole = "\n\n".join((HEAD.rstrip("\n"), *(f"## {s}" for s in sections.values()))) + "\n"
     if arguments.developed:
-        print(text)
+        print(whole)
     else:
-        TARGET.write_text(text, encoding="utf-8")
+        TARGET.write_text(whole, encoding="utf-8")
 
 
 def options() -> argparse.ArgumentParser:

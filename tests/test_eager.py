@@ -45,7 +45,7 @@ def cases(module: Any, inputs: Any, threads: int = 1) -> list[Case | None]:
 
 def data(one: Case) -> tuple[Any, ...]:
     _, shapes, _ = builder(one.kind)(torch, one)
-    return tuple(measured._laid(torch, torch.rand(shape), one) for shape in shapes)
+    return tuple(measured._data(torch, shape, one) for shape in shapes)
 
 
 @pytest.mark.parametrize("kind", KINDS)

@@ -146,10 +146,12 @@ def device_file(readings: Readings, runtime: str, threads: int, version: str) ->
     times = {r.case: r.products * unit for r in readings.found}
     rate = max(work(c)[0] / t for c, t in times.items() if c.kind in DENSE)
     moved = max(4 * 2 * c.sizes[0] / t for c, t in times.items() if c.kind == "unary relu")
+    how = {"torch": "eager"}.get(runtime, runtime)
+    said = f"{version} eager" if how == "eager" else version
     lines = [
-        f"name = {json.dumps(f'{processor()}, {version}, {threads} thread' + 's' * (threads > 1))}",
+        f"name = {json.dumps(f'{processor()}, {said}, {threads} thread' + 's' * (threads > 1))}",
         'class = "cpu"', 'status = "calibrated"',
-        f"runtime = {json.dumps({'torch': 'eager'}.get(runtime, runtime))}",
+        f"runtime = {json.dumps(how)}",
         f"threads = {threads}",
         'notes = "peak and bandwidth are the best that single kernels reached"',
         f"\n[peak]\nfloat32 = {rate:.4g}\n\n[memory]\nbandwidth = {moved:.4g}  # bytes/s",

@@ -51,7 +51,7 @@ def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], o
     torch.set_num_threads(threads)
     function, data, weights = builder(case.kind)(torch, case)
     times = times or copies(case, sum(prod(w) for w in weights))
-    given = [[_laid(torch, torch.rand(s), case) for s in data] for _ in range(TURNS)]
+    given = [[_data(torch, s, case) for s in data] for _ in range(TURNS)]
     learned = [[_weight(torch, s, i) for s in weights] for i in range(times)]
     kept: list[Any] = [None] * TURNS
 
@@ -63,8 +63,10 @@ def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], o
     return run, times
 
 
-def _laid(torch: Any, data: Any, case: Case) -> Any:
-    """With channels as the last axis in memory where a case has them there."""
+def _data(torch: Any, shape: tuple[int, ...], case: Case) -> Any:
+    """Channels are the last axis in memory where a case has them there. What functions in place
+    read again is large, where they give it back: smaller numbers would be halved for ever."""
+    data = torch.rand(shape) + 50.0 * case.kind.startswith("inplace")
     last = case.named.get("last", 1) == 2 and data.dim() == 4
     return data.contiguous(memory_format=torch.channels_last) if last else data
 
@@ -95,7 +97,7 @@ def network(
     """Something that runs a module on random data, its inputs those of its graph."""
     torch = package()
     torch.set_num_threads(threads)
-    given = {t.name: _data(torch, t) for t in inputs}
+    given = {t.name: _random(torch, t) for t in inputs}
     named = given.keys() <= signature(module.forward).parameters.keys()
     args, kwargs = ((), given) if named else (tuple(given.values()), {})
 
@@ -106,7 +108,7 @@ def network(
     return run
 
 
-def _data(torch: Any, tensor: Tensor) -> Any:
+def _random(torch: Any, tensor: Tensor) -> Any:
     """Whole numbers are 0 and 1, which are tokens of any vocabulary."""
     kind = getattr(torch, tensor.dtype)
     if kind.is_floating_point:

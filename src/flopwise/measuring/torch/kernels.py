@@ -153,6 +153,10 @@ def _flat(case: Case) -> list[tuple[int, ...]]:
     return [case.sizes]
 
 
+def _planes(case: Case) -> list[tuple[int, ...]]:
+    return [(1, *case.sizes)]
+
+
 def _same(case: Case) -> list[tuple[int, ...]]:
     return [case.sizes] * 2
 
@@ -203,7 +207,7 @@ BUILDERS: dict[str, Any] = {
     **dict.fromkeys(("upsample_bilinear", "upsample_nearest"), _resize),
     **dict.fromkeys(("unary", "inplace"), _unary),
     "_softmax": _of(lambda torch, x: torch.softmax(x, 1), _flat),
-    "mean": _of(lambda torch, x: x.mean(1), _flat),
+    "mean": _of(lambda torch, x: x.mean((2, 3) if x.shape[3] == 1 else 2), _planes),
     "cat": _of(lambda torch, *x: torch.cat(x, 1), _halves),
     "pad": _of(lambda torch, x, y: torch.nn.functional.pad(x, (0, x.shape[1])), _halves),
     "clone": _of(lambda torch, x: x.clone(), _flat),

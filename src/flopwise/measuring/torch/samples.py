@@ -34,8 +34,8 @@ def mkldnn_conv(chance: Random) -> tuple[int, ...]:
 
 
 def image_conv(chance: Random) -> tuple[int, ...]:
-    taps = chance.choice((3, 3, 3, 5, 7, 4, 16, 32))
-    stride = taps if taps in (4, 16, 32) else chance.choice((1, 2, 2))
+    taps = chance.choice((3, 3, 3, 5, 7, 4, 16, 32, 1))
+    stride = taps if taps in (4, 16, 32) else chance.choice((1, 2, 2)) if taps > 1 else 2
     stride = 4 if taps == 7 and chance.random() < 0.3 else stride
     size = chance.choice((128, 160, 192, 224, 256, 288)) // stride
     f = channels(chance, 16, 768 if taps > 7 else 96)
@@ -46,8 +46,10 @@ def mkldnn_depthwise(chance: Random) -> tuple[int, ...]:
     size, taps = side(chance), chance.choice((3, 3, 3, 3, 5, 5, 5, 7, 7, 11))
     line = taps > 3 and chance.random() < 0.15
     area, wide = (taps, chance.choice((1, taps))) if line else (taps * taps, taps)
-    return (channels(chance, 16, 2048), size, size, area, wide, chance.choice((1, 1, 1, 2)),
-            last(chance))  # fmt: skip
+    stride = chance.choice((1, 1, 1, 2))
+    if chance.random() < 0.05:
+        area, wide, stride = 1, 1, 2
+    return (channels(chance, 16, 2048), size, size, area, wide, stride, last(chance))
 
 
 def slow_conv(chance: Random) -> tuple[int, ...]:
@@ -55,7 +57,10 @@ def slow_conv(chance: Random) -> tuple[int, ...]:
     c, f, kind = channels(chance), channels(chance), chance.random()
     if kind < 0.12:  # squeeze and excitation
         return (c, channels(chance, 8, 512), 1, 1, 1, 1, 1, last(chance))
-    if kind < 0.2:
+    if kind < 0.17:  # depthwise, a product for each channel
+        size = side(chance)
+        return (1, 1, channels(chance, 16, 512), size, size, 1, 1, last(chance))
+    if kind < 0.22:
         groups = chance.choice((2, 3, 4, 8))
         size = side(chance)
         return (8 * log(chance, 1, 16), 8 * log(chance, 1, 16), groups, size, size, 1, 1,

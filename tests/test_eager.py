@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from random import Random
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from flopwise import api, devices
 from flopwise.analyses import aten
@@ -14,8 +16,10 @@ from flopwise.analyses.cases import Case
 from flopwise.analyses.eager import calls, case
 from flopwise.analyses.roofline import predict
 from flopwise.analyses.terms import terms, work
+from flopwise.cli import main
 from flopwise.measuring import calibration
 from flopwise.measuring import torch as measured
+from flopwise.measuring import verify as verifying
 from flopwise.measuring.calibration import Reading, Readings, device_file
 from flopwise.measuring.torch.kernels import builder
 from flopwise.passes.runtimes import EAGER
@@ -199,3 +203,53 @@ def test_a_network_runs_on_what_its_graph_takes() -> None:
 def test_only_what_is_importable_is_run(tmp_path: Path) -> None:
     with pytest.raises(Exception, match="PyTorch runs package"):
         measured.built("model.onnx")
+
+
+def test_eager_is_what_torch_runs(mine: str) -> None:
+    module = Permuted().eval()
+    found = [api.predict(module, mine, name, inputs="1x32x16x16") for name in ("eager", "torch")]
+    assert found[0] == found[1]
+
+
+LINEAR = "torch.nn:Linear?in_features=8&out_features=4"
+
+
+class Steady:
+    """A clock that counts runs: each takes five products."""
+
+    threads = 1
+
+    def ratios(self, run: Any, rounds: int, limit: float = 0.0) -> list[float]:
+        run()
+        return [5.0] * rounds
+
+
+def test_a_module_is_measured_by_its_name(mine: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verifying, "start", lambda runtime, threads: (measured, Steady()))
+    command = ["measure", LINEAR, "--device", mine, "--input", "2x8", "--format", "json"]
+    result = CliRunner().invoke(main, command)
+    assert result.exit_code == 0, result.stderr
+    (found,) = json.loads(result.stdout)
+    assert found["measured_s"] == pytest.approx(5 * 2e-4)
+    assert [k["op"] for k in found["layers"]] == ["linear"]
+    assert found["layers"][0]["measured_s"] == pytest.approx(found["measured_s"])
+    command = ["calibrate", "--verify", LINEAR, "-o", mine, "--input", "2x8", "--format", "json"]
+    (again,) = json.loads(CliRunner().invoke(main, command).stdout)
+    assert again["runtime"] == "eager"
+    assert again["latency_s"] == found["latency_s"]
+
+
+UNFIT = {
+    ("measure", "torch.nn:Linea", "--device"): "did you mean",
+    ("measure", "model.onnx", "--device"): "model.onnx",
+    ("calibrate", "--verify", LINEAR, "-o"): "give",
+    ("calibrate", "--input", "2x8", "-o"): "--input is for the models of --verify",
+}
+
+
+@pytest.mark.parametrize("command", UNFIT)
+def test_what_cannot_be_measured_gets_one_line(command: tuple[str, ...], mine: str) -> None:
+    result = CliRunner().invoke(main, [*command, mine])
+    assert result.exit_code == 2
+    assert UNFIT[command] in result.stderr
+    assert result.stderr.count("\n") == 1

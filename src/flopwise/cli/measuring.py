@@ -30,6 +30,13 @@ from flopwise.errors import FlopwiseError
     help=f"Of what --verify finds: {FORMATS}.",
 )
 @click.option(
+    "--input",
+    "inputs",
+    multiple=True,
+    metavar="[NAME=]SHAPE",
+    help="Shape of an input of the models of --verify.",
+)
+@click.option(
     "-o",
     "--output",
     required=True,
@@ -39,7 +46,7 @@ from flopwise.errors import FlopwiseError
 )
 def calibrate(
     models: tuple[str, ...], verify: bool, runtime: str, threads: int, minutes: float | None,
-    fmt: str, output: Path,
+    fmt: str, inputs: tuple[str, ...], output: Path,
 ) -> None:  # fmt: skip
     """Measure the kernels of this machine and write a device file that `predict` takes.
 
@@ -50,8 +57,10 @@ def calibrate(
         raise FlopwiseError("models are measured with --verify only; a calibration takes none")
     if verify and not models:
         raise FlopwiseError("--verify takes the models to measure")
+    if inputs and not verify:
+        raise FlopwiseError("--input is for the models of --verify; kernels have their own sizes")
     if verify:
-        _verify(models, output, fmt)
+        _verify(models, output, fmt, inputs)
         return
     from flopwise.measuring.calibration import backend, device_file, plan
 
@@ -88,11 +97,11 @@ def _measured(runtime: str, threads: int, partial: Path, minutes: float | None) 
             ) from None
 
 
-def _verify(models: tuple[str, ...], device: Path, fmt: str) -> None:
+def _verify(models: tuple[str, ...], device: Path, fmt: str, inputs: tuple[str, ...]) -> None:
     from flopwise.measuring.verify import verify
     from flopwise.reports.verification import networks
 
-    found = [verify(model, str(device)) for model in models]
+    found = [verify(model, str(device), **request(inputs, None, "")) for model in models]
     show(networks(found), fmt, None)
 
 

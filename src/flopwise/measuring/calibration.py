@@ -23,6 +23,7 @@ from flopwise.analyses.terms import terms, work
 from flopwise.errors import FlopwiseError, UnknownName, nearest
 from flopwise.measuring.clock import QUIET, Clock
 from flopwise.measuring.samples import DESIGN, design
+from flopwise.passes.runtimes import ALIASES
 
 RUNTIMES = {"onnxruntime": "onnxruntime", "eager": "torch"}  # what a runtime is run with
 AGAIN = 48  # cases measured a second time, for the noise
@@ -53,7 +54,7 @@ class Readings:
 
 def backend(runtime: str) -> Any:
     """The module that runs kernels of a runtime. Raises UnknownName."""
-    name = {"torch": "eager"}.get(runtime, runtime)
+    name = ALIASES.get(runtime, runtime)
     if name not in RUNTIMES:
         raise UnknownName(f"no runtime '{runtime}' to measure; {nearest(runtime, list(RUNTIMES))}")
     return import_module(f"flopwise.measuring.{RUNTIMES[name]}")
@@ -146,7 +147,7 @@ def device_file(readings: Readings, runtime: str, threads: int, version: str) ->
     times = {r.case: r.products * unit for r in readings.found}
     rate = max(work(c)[0] / t for c, t in times.items() if c.kind in DENSE)
     moved = max(4 * 2 * c.sizes[0] / t for c, t in times.items() if c.kind == "unary relu")
-    how = {"torch": "eager"}.get(runtime, runtime)
+    how = ALIASES.get(runtime, runtime)
     said = f"{version} eager" if how == "eager" else version
     lines = [
         f"name = {json.dumps(f'{processor()}, {said}, {threads} thread' + 's' * (threads > 1))}",

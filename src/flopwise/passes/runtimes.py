@@ -78,10 +78,12 @@ TENSORRT = Runtime(
     (bias, residual, activation(), skip_norm, pointwise),
 )
 RUNTIMES = {runtime.name: runtime for runtime in (EAGER, ONNXRUNTIME, TENSORRT)}
+ALIASES = {"torch": "eager"}
 
 
 def find(name: str) -> Runtime:
-    """A runtime by name. Raises UnknownName."""
+    """A runtime by name, or by what runs it. Raises UnknownName."""
+    name = ALIASES.get(name, name)
     if name not in RUNTIMES:
         raise UnknownName(f"no runtime '{name}'; {nearest(name, list(RUNTIMES))}")
     return RUNTIMES[name]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import runpy
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -23,6 +24,7 @@ from flopwise.measuring import verify as verifying
 from flopwise.measuring.calibration import Reading, Readings, device_file
 from flopwise.measuring.torch.kernels import builder
 from flopwise.passes.runtimes import EAGER
+from support import torchvision_ops
 
 torch = pytest.importorskip("torch")
 
@@ -253,3 +255,20 @@ def test_what_cannot_be_measured_gets_one_line(command: tuple[str, ...], mine: s
     assert result.exit_code == 2
     assert UNFIT[command] in result.stderr
     assert result.stderr.count("\n") == 1
+
+
+DEVELOPED = runpy.run_path(str(Path(__file__).parents[1] / "benchmarks" / "latency_networks.py"))[
+    "DEVELOPED"
+]
+
+
+@pytest.mark.parametrize("name", DEVELOPED)
+def test_a_calibration_has_the_kernels_of_whole_networks(name: str) -> None:
+    """Of those that were looked into, on shapes alone: nothing in them is guessed."""
+    if not torchvision_ops.available():
+        pytest.skip("needs torchvision")
+    pytest.importorskip("timm")
+    library = "torchvision" if name.startswith("tv:") else "timm"
+    graph = api.load(f"{library}:{name.removeprefix('tv:')}", inputs="1x3x224x224")
+    found = {g.main.op: case(g, graph.orders) for g in EAGER.kernels(graph)}
+    assert {op for op, one in found.items() if one is None or one.kind not in KINDS} == set()

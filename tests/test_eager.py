@@ -18,6 +18,7 @@ from flopwise.analyses.eager import calls, case
 from flopwise.analyses.roofline import predict
 from flopwise.analyses.terms import terms, work
 from flopwise.cli import main
+from flopwise.graph import Node
 from flopwise.measuring import calibration
 from flopwise.measuring import torch as measured
 from flopwise.measuring import verify as verifying
@@ -186,6 +187,14 @@ def test_operators_are_told_apart_in_a_run() -> None:
     found = measured.layers(module, graph, rounds=1)
     assert set(found) == {n.name for n in graph.nodes}
     assert all(seconds >= 0 for seconds in found.values())
+
+
+def test_operators_are_matched_in_order() -> None:
+    """One call of two nodes is the second's; what has no node is looked over."""
+    nodes = [Node("x", (), (), {}, str(i), (), origin) for i, origin in enumerate("abbcda")]
+    ran = [("a", 1.0), ("drop", 9.0), ("b", 2.0), ("e", 9.0), ("c", 3.0), ("a", 4.0)]
+    found = {node.name: seconds for node, seconds in measured.matched(nodes, ran)}
+    assert found == {"0": 1.0, "2": 2.0, "3": 3.0, "5": 4.0}
 
 
 def test_a_network_runs_on_what_its_graph_takes() -> None:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
-from difflib import SequenceMatcher
 from functools import cache
 from inspect import signature
+from itertools import groupby
 from math import prod
+from operator import itemgetter
 from typing import Any
 
 from flopwise.analyses.cases import Case
 from flopwise.errors import MissingPackage, UnreadableModel
-from flopwise.graph import Graph, Tensor
+from flopwise.graph import Graph, Node, Tensor
 from flopwise.measuring.clock import MOST, copies
 from flopwise.measuring.samples import ROOM
 from flopwise.measuring.torch.kernels import builder
@@ -20,6 +21,7 @@ from flopwise.measuring.torch.samples import DESIGN
 
 PRODUCT = Case("addmm", (192, 192, 192))
 ROUNDS = 7  # runs that layers are timed in
+AHEAD = 8  # operators that may be looked over to find a node's
 TURNS = 3  # places for data and results
 
 
@@ -125,14 +127,27 @@ def layers(module: Any, graph: Graph, threads: int = 1, rounds: int = ROUNDS) ->
 
     watch = Stopwatch(threads)
     run = network(module, graph.inputs, threads, watch.looking)
-    wanted = [n.origin for n in graph.nodes]
     found: dict[str, float] = {}
     for _ in range(rounds):
         run()
-        ran = watch.taken()
-        pairs = SequenceMatcher(None, wanted, [name for name, _ in ran], autojunk=False)
-        for start, other, length in pairs.get_matching_blocks():
-            for i in range(length):
-                name, seconds = graph.nodes[start + i].name, ran[other + i][1]
-                found[name] = min(found.get(name, seconds), seconds)
+        for node, seconds in matched(graph.nodes, watch.taken()):
+            found[node.name] = min(found.get(node.name, seconds), seconds)
     return found
+
+
+def matched(
+    nodes: Iterable[Node], ran: Iterable[tuple[str, float]]
+) -> Iterator[tuple[Node, float]]:
+    """Nodes with the seconds of the operator that they stand for, both in order of running.
+
+    Some operators have no node (dropout); of one that has several the last is what it is for.
+    """
+    nodes = list(nodes)
+    known = {n.origin for n in nodes}
+    left = [list(part) for _, part in groupby((r for r in ran if r[0] in known), itemgetter(0))]
+    for origin, part in groupby(nodes, lambda n: n.origin):
+        here = next((i for i, others in enumerate(left[:AHEAD]) if others[0][0] == origin), None)
+        if here is not None:
+            pairs = zip(reversed(list(part)), reversed(left[here]))
+            yield from ((node, seconds) for node, (_, seconds) in pairs)
+            left = left[here + 1 :]

@@ -40,8 +40,6 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
     free = torch.export.export(net, INPUTS, dynamic_shapes=({0: batch}, {0: batch}))
     torch.export.save(free, folder / "free.pt2")
     linear = nn.Linear(4, 4)
-    torch.jit.script(linear).save(folder / "script.pt")
-    torch.jit.trace(linear, torch.randn(1, 4)).save(folder / "traced.pt")
     torch.save(linear.state_dict(), folder / "weights.pt")
     torch.save(linear, folder / "old.pt", _use_new_zipfile_serialization=False)
     return folder
@@ -82,8 +80,6 @@ def test_inputs_are_named(files: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "words"),
     [
-        ("script.pt", "a TorchScript archive is a program, which is not run from a file"),
-        ("traced.pt", "torch.jit.load"),
         ("weights.pt", "a pickle may run anything when it is loaded, so it is not"),
         ("old.pt", "a pickle may run anything"),
     ],

@@ -51,6 +51,10 @@ def _of_file(path: Path, request: Request) -> Graph:
         written = archive.kind(path, file.read(HEAD))
     if written in archive.INSTEAD:
         raise UnreadableModel(f"{path}: {archive.INSTEAD[written]}")
+    if written == "script":
+        from flopwise.frontends.torch import script
+
+        return script.graph_of(path, request)
     from flopwise.frontends.torch.exported import graph_of
 
     return graph_of(path, request)

@@ -12,15 +12,17 @@ from flopwise.errors import UnreadableModel
 PROGRAMS = ("models/model.json", "serialized_exported_program.json")
 PICKLES = (".pt", ".pth", ".bin", ".ckpt")
 INSTEAD = {
-    "script": "a TorchScript archive is a program, which is not run from a file: in Python count "
-    "torch.jit.load(file), or write it with torch.export.save",
+    "flatbuffer": "a mobile model as a flatbuffer is not read: write it as a zip, with "
+    "torch.jit.save or _save_for_lite_interpreter",
     "pickle": "a pickle may run anything when it is loaded, so it is not: name the model as "
     "package.module:callable, or write it with torch.export.save, its weights as safetensors",
 }
 
 
 def kind(path: Path, head: bytes) -> str:
-    """One of "program", "script" and "pickle"; "" for anything else."""
+    """One of "program", "script", "flatbuffer" and "pickle"; "" for anything else."""
+    if head[4:8] == b"PTMF":
+        return "flatbuffer"
     if not head.startswith(b"PK"):
         return "pickle" if head.startswith(b"\x80") and path.suffix in PICKLES else ""
     try:

@@ -19,7 +19,7 @@ from flopwise.frontends.torch.aten.sparse import by_stored
 from flopwise.frontends.torch.aten.steps import SAME, Step, in_real_numbers
 from flopwise.frontends.torch.values import tensors
 
-__all__ = ["SAME", "Step", "aten", "find", "known", "plain", "steps", "views"]
+__all__ = ["SAME", "Step", "aten", "find", "known", "names", "plain", "steps", "views"]
 R = TypeVar("R", bound=Callable[..., Any])
 
 
@@ -72,6 +72,12 @@ def _find(func: Any) -> Callable[..., Any] | None:
         if spelled in RULES:
             return RULES[spelled]
     return None
+
+
+def names() -> dict[str, Callable[..., Any]]:
+    """The rules of operators by their full names."""
+    _load()
+    return RULES
 
 
 def known(func: Any) -> bool:

@@ -102,6 +102,30 @@ class Logits(nn.Module):
         return self.model(tokens).logits
 
 
+class Adapter(nn.Module):
+    """A frozen dense layer with a low-rank adapter beside it (Hu et al. 2021), as peft 0.21
+    computes it: `result + lora_B(lora_A(x)) * scaling`. What is saved is what peft's saves."""
+
+    def __init__(self, base: nn.Linear, rank: int) -> None:
+        super().__init__()
+        self.base = base.requires_grad_(False)
+        self.down = nn.Linear(base.in_features, rank, bias=False)
+        self.up = nn.Linear(rank, base.out_features, bias=False)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.base(x) + self.up(self.down(x)) * 2.0
+
+
+def with_adapters(model: nn.Module, rank: int, targets: tuple[str, ...]) -> nn.Module:
+    """The model, all frozen but adapters beside the dense layers of these names."""
+    model.requires_grad_(False)
+    for name, module in list(model.named_modules()):
+        if isinstance(module, nn.Linear) and name.rpartition(".")[2] in targets:
+            parent = model.get_submodule(name.rpartition(".")[0])
+            setattr(parent, name.rpartition(".")[2], Adapter(module, rank))
+    return model
+
+
 def vision(name: str, **options: Any) -> nn.Module:
     import torchvision
 

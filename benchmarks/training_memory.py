@@ -32,7 +32,7 @@ from support import torchvision_ops  # noqa: E402
 torchvision_ops.available()
 
 import torch  # noqa: E402
-from training_cases import MODELS  # noqa: E402
+from training_cases import MODELS, with_adapters  # noqa: E402
 
 PAGE = ROOT / "docs" / "training-memory-measured.md"
 FIGURES = ROOT / "benchmarks" / "training_memory.csv"
@@ -60,6 +60,33 @@ CASES = [
     ("LSTM", "adam", "none"), ("GRU", "momentum", "none"), ("U-Net", "sgd", "none"),
     ("U-Net", "adam", "block"),
 ]  # fmt: skip
+RANK = 8
+# What a step is but that in float32: options of `flopwise memory --train`, by their names here.
+RECIPES: dict[str, dict[str, Any]] = {
+    "": {},
+    "bfloat16": {"dtype": "bfloat16"},
+    "amp": {"amp": "bfloat16"},
+    "LoRA q, v": {"lora": RANK, "lora_targets": ("q_proj", "v_proj")},
+    "LoRA query, value": {"lora": RANK, "lora_targets": ("query", "value")},
+    "LoRA fc": {"lora": RANK, "lora_targets": ("0", "3")},
+    "amp, LoRA q, v": {"amp": "bfloat16", "lora": RANK, "lora_targets": ("q_proj", "v_proj")},
+}
+OTHERS = [
+    ("ResNet-18", "adamw", "none", "bfloat16"), ("GPT-2", "adamw", "none", "bfloat16"),
+    ("GPT-2", "adafactor", "none", "bfloat16"), ("Llama", "momentum", "none", "bfloat16"),
+    ("BERT", "adamw", "block", "bfloat16"),
+    *((m, "adamw", "none", "amp") for m in (
+        "ResNet-18", "ResNet-50", "VGG-11", "MobileNetV2", "ConvNeXt-T", "ViT-B-16", "Swin-T",
+        "BERT", "GPT-2", "Llama", "Mixture of experts", "U-Net", "LSTM")),
+    ("GPT-2", "adamw", "block", "amp"),
+    ("Llama", "adamw", "none", "LoRA q, v"), ("Llama", "adamw", "block", "LoRA q, v"),
+    ("BERT", "adamw", "none", "LoRA query, value"), ("ViT-B-16", "adamw", "none", "LoRA fc"),
+    ("Llama", "adamw", "none", "amp, LoRA q, v"),
+]  # fmt: skip
+
+
+ALL = [*((*case, "") for case in CASES), *OTHERS]
+COLUMNS = ("model", "optimizer", "checkpoint", "recipe")
 
 
 def checkpoint_modules(model: torch.nn.Module, shape: tuple[int, ...]) -> int:
@@ -93,22 +120,37 @@ def alive() -> int:
     return sum(found.values())
 
 
-def measured(name: str, optimizer: str, how: str) -> int:
-    """Peak bytes of the second step."""
-    torch.manual_seed(0)
+def built(name: str, how: str, recipe: str) -> tuple[torch.nn.Module, torch.Tensor]:
+    """The model and its data. Blocks are those of the plain model."""
     _, build, shape = MODELS[name]
-    model = build().train()
+    model, data, options = build().train(), example(shape), RECIPES[recipe]
     if how == "block":
         checkpoint_modules(model, shape)
-    updates = OPTIMIZERS[optimizer](model.parameters())
-    data = example(shape)
+    if "lora" in options:
+        model = with_adapters(model, RANK, options["lora_targets"])
+    if "dtype" in options:
+        model = model.to(torch.bfloat16)
+        data = data.to(torch.bfloat16) if data.is_floating_point() else data
+    return model, data
+
+
+def measured(name: str, optimizer: str, how: str, recipe: str = "") -> tuple[int, int]:
+    """Peak bytes of the second step, and bytes of what the forward of the third saves."""
+    torch.manual_seed(0)
+    model, data = built(name, how, recipe)
+    updates = OPTIMIZERS[optimizer]([p for p in model.parameters() if p.requires_grad])
+    mixed = partial(torch.autocast, "cpu", torch.bfloat16, "amp" in RECIPES[recipe])
     with torch.no_grad():
         scores = model(data).shape
     classes = 1 if len(scores) == 4 else len(scores) - 1
     target = torch.randint(0, 5, [s for i, s in enumerate(scores) if i != classes])
 
+    def forward() -> torch.Tensor:
+        with mixed():
+            return loss_of(model(data), target)
+
     def step() -> None:
-        loss_of(model(data), target).backward()
+        forward().backward()
         updates.step()
 
     step()
@@ -118,7 +160,36 @@ def measured(name: str, optimizer: str, how: str) -> int:
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as profiled:
         step()
-    return before + highest(profiled)
+    peak = before + highest(profiled)
+    updates.zero_grad(set_to_none=True)
+    return peak, saved(model, forward, data)
+
+
+def saved(model: torch.nn.Module, forward: Any, data: torch.Tensor) -> int:
+    """Bytes of the storages that autograd keeps, but for the data, weights, and their copies."""
+    kept: dict[int, torch.Tensor] = {}
+
+    def pack(tensor: torch.Tensor) -> torch.Tensor:
+        kept[tensor.untyped_storage().data_ptr()] = tensor
+        return tensor
+
+    with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
+        loss = forward()
+    frozen = {p.numel() for p in model.parameters() if not p.requires_grad}
+    for tensor in (*model.parameters(), *model.buffers(), data):
+        kept.pop(tensor.untyped_storage().data_ptr(), None)
+    found = sum(t.untyped_storage().nbytes() for t in kept.values() if not copied(t, frozen))
+    del loss
+    return found
+
+
+def copied(tensor: torch.Tensor, frozen: set[int]) -> bool:
+    """Whether it is a cast weight, or a view of one; those of frozen weights have no history."""
+    if tensor.grad_fn is None and tensor.dtype == torch.bfloat16 and tensor.dim() == 2:
+        return tensor.numel() in frozen
+    made = (tensor if tensor._base is None else tensor._base).grad_fn
+    into = made.next_functions[0][0] if made and made.next_functions else None
+    return "ToCopy" in type(made).__name__ and "AccumulateGrad" in type(into).__name__
 
 
 def loss_of(scores: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
@@ -138,29 +209,32 @@ def highest(profiled: Any) -> int:
     return most
 
 
-def predicted(name: str, optimizer: str, how: str) -> Any:
+def predicted(name: str, optimizer: str, how: str, recipe: str = "") -> Any:
     """What flopwise says."""
     import flopwise
 
-    _, build, shape = MODELS[name]
+    options = dict(RECIPES[recipe])
+    plain = recipe if "dtype" in options else ""  # adapters are added to the graph of the model
+    model, data = built(name, "none", plain)
+    options.pop("dtype", None)
     return flopwise.memory(
-        build(), train=True, inputs=example(shape), optimizer=optimizer, checkpoint=how,
-        loss="cross-entropy", backend="cpu",
+        model, train=True, inputs=data, optimizer=optimizer, checkpoint=how,
+        loss="cross-entropy", backend="cpu", **options,
     )  # fmt: skip
 
 
 def measure_all() -> None:
     """Each case in a fresh process; what fails is said, and left out."""
     rows = []
-    for parts in CASES:
+    for parts in ALL:
         command = [sys.executable, __file__, "--case", "/".join(parts)]
         done = subprocess.run(command, capture_output=True, text=True)
         if done.returncode:
             print("/".join(parts), done.stderr.strip().splitlines()[-1:], file=sys.stderr)
         else:
-            rows.append((*parts, done.stdout.split()[-1]))
+            rows.append((*parts, *done.stdout.split()[-2:]))
     with FIGURES.open("w", newline="") as file:
-        csv.writer(file).writerows([("model", "optimizer", "checkpoint", "bytes"), *rows])
+        csv.writer(file).writerows([(*COLUMNS, "bytes", "saved"), *rows])
 
 
 def figures() -> list[dict[str, str]]:
@@ -170,56 +244,99 @@ def figures() -> list[dict[str, str]]:
 
 def page() -> str:
     """The table, and how far off it is."""
-    lines, errors = [], []
+    lines: dict[bool, list[str]] = {False: [], True: []}
+    errors: dict[bool, list[float]] = {False: [], True: []}
+    kept = []
     for row in figures():
-        found = predicted(row["model"], row["optimizer"], row["checkpoint"])
+        found = predicted(*(row[name] for name in COLUMNS))
         real, ours = int(row["bytes"]), int(found.peak_bytes)
-        errors.append(ours / real - 1)
+        saves, our_saves = int(row["saved"]), int(found.saved_bytes)
+        other = bool(row["recipe"])
+        errors[other].append(ours / real - 1)
+        kept.append(our_saves / saves - 1)
         kind, _, shape = MODELS[row["model"]]
-        lines.append(
-            f"| {row['model']} | {kind} | {'x'.join(map(str, shape))} | {row['optimizer']} "
-            f"| {row['checkpoint']} | {real / 2**20:,.1f} | {ours / 2**20:,.1f} "
-            f"| {errors[-1]:+.2%} | {found.peak_phase} |"
+        what = row["recipe"] if other else f"{kind} | {'x'.join(map(str, shape))}"
+        lines[other].append(
+            f"| {row['model']} | {what} | {row['optimizer']} "
+            f"| {row['checkpoint']} | {mib(real)} | {mib(ours)} | {errors[other][-1]:+.2%} "
+            f"| {found.peak_phase} | {mib(saves)} | {mib(our_saves)} | {kept[-1]:+.2%} |"
         )
-        print(lines[-1], flush=True)
-    off = sorted(map(abs, errors))
+        print(lines[other][-1], flush=True)
     return HEAD.format(
-        torch=torch.__version__, cases=len(lines), models=len({r["model"] for r in figures()}),
-        median=f"{statistics.median(off):.2%}", worst=f"{off[-1]:.2%}", rows="\n".join(lines),
+        torch=torch.__version__, cases=len(lines[False]), others=len(lines[True]),
+        models=len({r["model"] for r in figures()}), off=off(errors[False]),
+        others_off=off(errors[True]), saved_off=off(kept), rows="\n".join(lines[False]),
+        other_rows="\n".join(lines[True]),
     )  # fmt: skip
 
 
-HEAD = """# Training memory, measured
+def mib(size: int) -> str:
+    return f"{size / 2**20:,.1f}"
+
+
+def off(errors: list[float]) -> str:
+    """How far they are from nothing."""
+    found = sorted(map(abs, errors))
+    return f"off by {statistics.median(found):.2%} in the median, {found[-1]:.2%} at worst"
+
+
+COLUMNS_OF_TABLE = (
+    "optimizer | checkpointing | measured, MiB | flopwise, MiB | off | peak in | saved, measured "
+    "| saved, flopwise | off |\n"
+)
+HEAD = (
+    """# Training memory, measured
 
 Written by `benchmarks/training_memory.py`, which says how. Peak bytes of a real training step of
 PyTorch {torch} on a CPU with one thread, as its allocator counts them, beside
 `flopwise memory --train --backend cpu --loss cross-entropy` on the same module: {cases} steps of
-{models} models. **Off by {median} in the median, {worst} at worst.** Batches are small so that the
-whole table can be measured again in minutes.
+{models} models in float32, **{off}**, and {others} with other types or
+adapters, **{others_off}**. "Saved" is what the forward keeps for the
+backward, as `torch.autograd.graph.saved_tensors_hooks` sees it, without weights and their copies:
+{saved_off}. Batches are small so that the whole table can be measured again
+in minutes.
 
-| model | kind | input | optimizer | checkpointing | measured, MiB | flopwise, MiB | off | peak in |
-|---|---|---|---|---|---:|---:|---:|---|
+| model | kind | input | """
+    + COLUMNS_OF_TABLE
+    + """|---|---|---|---|---|---:|---:|---:|---|---:|---:|---:|
 {rows}
+
+## Half precision, mixed precision, adapters
+
+"bfloat16": the module itself is in it, and so are the states of its optimizer. "amp":
+`torch.autocast` with bfloat16 (`--amp bfloat16`). "LoRA": adapters of rank 8 beside the
+dense layers named, all else frozen (`--lora 8 --lora-target q_proj`).
+
+| model | recipe | """
+    + COLUMNS_OF_TABLE
+    + """|---|---|---|---|---:|---:|---:|---|---:|---:|---:|
+{other_rows}
 
 What is off, and why:
 
 - Depthwise convolutions on data whose channels come last (ConvNeXt): for the gradient of the
   weight oneDNN pads every group to 16 x 16 channels, which is 256 times the weight. That is a
   matter of one kernel on one kind of processor, and is not modelled. So it does with the 3 channels
-  of ViT's patches (9.5 MB for a weight of 2.4 MB).
+  of ViT's patches (9.5 MB for a weight of 2.4 MB), and with other convolutions in bfloat16.
+- The workspace of oneDNN's LSTM in bfloat16 (44 bytes for each element of a state, undocumented) is
+  taken to be half that in float32.
+- Swin's stochastic depth draws its noise in the type of the data, which a trace in float32 does not
+  tell: with amp it is taken to widen what it is multiplied with.
+- What CUDA's autocast does differently (norms and softmax in float32) cannot be measured here.
 - Small amounts everywhere: the counters of optimizers (4 bytes a tensor) and of batch normalisation
   are tensors too.
 """
+)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--case", help="MODEL/OPTIMIZER/CHECKPOINTING: print its measured bytes")
+    parser.add_argument("--case", help="MODEL/OPTIMIZER/CHECKPOINTING/RECIPE: print its bytes")
     parser.add_argument("--measure", action="store_true", help="measure all cases anew")
     given = parser.parse_args()
     torch.set_num_threads(1)
     if given.case:
-        print(measured(*given.case.split("/")))
+        print(*measured(*given.case.split("/")))
         return
     if given.measure:
         measure_all()

@@ -30,11 +30,13 @@ class Autograd:
     `backend` is "gpu" or "cpu". On a CPU dropout keeps scaled floats (bytes on a GPU), attention
     with dropout is not fused, and recurrent layers keep oneDNN's workspace.
     `fused_attention` keeps one number per row of scores and computes the scores again
-    (FlashAttention); else the probabilities are kept.
+    (FlashAttention); else the probabilities are kept, computed in the type `scores` (empty: that
+    of the data, as Megatron-LM does; PyTorch's own are in float32).
     """
 
     backend: str = "gpu"
     fused_attention: bool = True
+    scores: str = ""
 
     @property
     def mask(self) -> str:

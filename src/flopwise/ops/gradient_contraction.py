@@ -150,22 +150,28 @@ def attend(
     if not autograd.fuses(dropout):
         shape = (*batch, h, q, k)
         values = () if node.attrs.get("copied", True) else inputs[2:3]
-        return Gradient(total, values, _plain(node, autograd, shape, dropout))
+        return Gradient(total, values, _plain(node, wants, autograd, shape, dropout))
     lse = keep(node, "logsumexp", (*batch, h, q), "float32")
     again = dots(scores, d) + scores * Counts(add=1, exp=1)
     return Gradient(total, (*inputs, out), (lse,), again=again)
 
 
-def _plain(node: Node, autograd: Autograd, scores: Shape, dropout: float) -> tuple[Tensor, ...]:
-    """What attention without fusion keeps: queries and keys (scaled) and values (unless they
-    lie head by head already), the probabilities; with dropout the mask and what it left."""
-    dtype = node.outputs[0].dtype
-    wanted = ("query", "key", "value") if node.attrs.get("copied", True) else ("query", "key")
-    names = zip(wanted, node.inputs)
-    kept = [keep(node, name, t.sizes, dtype) for name, t in names if t is not None]
-    kept.append(keep(node, "probabilities", scores, dtype))
-    if dropout:
+def _plain(
+    node: Node, wants: Wants, autograd: Autograd, scores: Shape, dropout: float
+) -> tuple[Tensor, ...]:
+    """What attention without fusion keeps: queries (for dK) and keys (for dQ), scaled, and values
+    (unless they lie head by head already), the probabilities; with dropout the mask and what it
+    left (for dV)."""
+    dtype = autograd.scores or node.outputs[0].dtype
+    before, copied = wants - {2}, node.attrs.get("copied", True)
+    wanted = {"query": 1 in wants, "key": 0 in wants, "value": bool(before) and copied}
+    names = [(n, t) for (n, it), t in zip(wanted.items(), node.inputs) if it and t is not None]
+    kept = [keep(node, name, t.sizes, dtype) for name, t in names]
+    if before or not dropout:
+        kept.append(keep(node, "probabilities", scores, dtype))
+    if dropout and before:
         kept.append(keep(node, "mask", scores, autograd.mask or dtype))
+    if dropout and 2 in wants:
         kept.append(keep(node, "dropped", scores, dtype))
     return tuple(kept)
 

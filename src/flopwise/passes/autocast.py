@@ -2,8 +2,8 @@
 
 Products are done in half precision, sensitive functions in single, and the rest in the widest
 type among their operands: a residual stream to which a float32 parameter was once added stays
-in single precision. Casts are kernels of their own. The lists are those of CUDA:
-https://pytorch.org/docs/stable/amp.html#autocast-op-reference
+in single precision. Casts are kernels of their own. The lists are those of CUDA, and of
+CPUs, where few functions are sensitive: https://pytorch.org/docs/stable/amp.html#autocast-op-reference
 """
 
 from __future__ import annotations
@@ -25,25 +25,29 @@ WIDE = frozenset({
 })  # fmt: skip
 # These compute on the type of their data whatever the type of their parameters.
 OWN = frozenset({"batch_norm", "batch_norm_train", "instance_norm"})
+SENSITIVE = {"gpu": WIDE, "cpu": frozenset({"reduce_prod", "cdist", "nll_loss"})}
+ALIKE = {"gpu": OWN, "cpu": OWN | {"layer_norm", "group_norm"}}
+LOSS = "loss"  # the origin of a loss: `cross_entropy_loss` as a whole is sensitive
 
 
-def autocast(graph: Graph, dtype: str = "float16") -> Graph:
-    """The graph with casts where automatic mixed precision has them."""
+def autocast(graph: Graph, dtype: str = "float16", backend: str = "gpu") -> Graph:
+    """The graph with casts where automatic mixed precision has them, on a "gpu" or a "cpu"."""
     known: dict[str, Tensor] = {}
     cast: dict[str, Tensor] = {}
     nodes: list[Node] = []
     for node in graph.nodes:
         given = tuple(t and known.get(t.name, t) for t in node.inputs)
-        target = dtype if node.op in NARROW else "float32" if node.op in WIDE else ""
+        wide = node.op in SENSITIVE[backend] or node.origin == LOSS
+        target = dtype if node.op in NARROW else "float32" if wide else ""
         if target:
             given = tuple(t and _as(t, target, nodes, cast) for t in given)
-        kind = target or _widest(node, given, dtype)
+        kind = target or _widest(node, given, dtype, backend)
         made = tuple(_typed(t, kind, dtype) for t in node.outputs)
         known |= {t.name: t for t in made}
         nodes.append(node.between(given, made))
     outputs = tuple(known.get(t.name, t) for t in graph.outputs)
     slim = replace(graph, nodes=tuple(nodes), outputs=outputs)
-    return inside(slim, lambda body: autocast(body, dtype))
+    return inside(slim, lambda body: autocast(body, dtype, backend))
 
 
 def _typed(tensor: Tensor, kind: str, dtype: str) -> Tensor:
@@ -65,13 +69,13 @@ def _as(tensor: Tensor, kind: str, nodes: list[Node], cast: dict[str, Tensor]) -
     return made
 
 
-def _widest(node: Node, given: tuple[Tensor | None, ...], dtype: str) -> str:
+def _widest(node: Node, given: tuple[Tensor | None, ...], dtype: str, backend: str) -> str:
     """The type that operands promote to; numbers without axes do not count."""
     entry = ops.find(node.op)
     floats = [t for t in given if t is not None and t.dtype in ("float32", dtype)]
     if not floats or (entry is not None and entry.dtype):
         return ""
-    if node.op in OWN:
+    if node.op in ALIKE[backend]:
         return floats[0].dtype
     ranked = [t for t in floats if t.shape != ()] or floats
     return "float32" if any(t.dtype == "float32" for t in ranked) else dtype

@@ -35,9 +35,10 @@ def _without_statistics(pattern: str) -> str:
     return ",".join((parts[0], *parts[3:])).rstrip() + f" {arrow}{results}"
 
 
-def with_loss(graph: Graph, loss: str) -> Graph:
+def with_loss(graph: Graph, loss: str, wide: bool = False) -> Graph:
     """The graph with the cross-entropy of its first result: log-softmax over the classes (the
-    second axis of images, else the last), then the mean of those of the right ones."""
+    second axis of images, else the last), then the mean of those of the right ones. In the type
+    of the result, as PyTorch has it, or `wide`: in single precision, as Megatron-LM has it."""
     if loss == "none" or not graph.outputs or not graph.outputs[0].known:
         return graph
     scores = next((n for n in graph.nodes for t in n.outputs if t.name == graph.outputs[0].name
@@ -50,7 +51,9 @@ def with_loss(graph: Graph, loss: str) -> Graph:
     axis = 1 if len(logits.sizes) == 4 else len(logits.sizes) - 1
     rest = tuple(s for i, s in enumerate(logits.sizes) if i != axis)
     classes = Tensor("classes·target", rest, "int64", "input")
-    logs = Tensor(f"{logits.name}·log", logits.shape, _wide(logits.dtype))
+    logs = Tensor(
+        f"{logits.name}·log", logits.shape, _single(logits.dtype) if wide else logits.dtype
+    )
     value = Tensor("loss", (), logs.dtype)
     attrs: dict[str, Any] = {"axis": axis}
     nodes += [
@@ -60,8 +63,7 @@ def with_loss(graph: Graph, loss: str) -> Graph:
     return replace(graph, inputs=(*graph.inputs, classes), nodes=tuple(nodes), outputs=(value,))
 
 
-def _wide(dtype: str) -> str:
-    """Losses are computed in single precision."""
+def _single(dtype: str) -> str:
     return "float32" if dtype in ("float16", "bfloat16", "float8") else dtype
 
 

@@ -96,7 +96,7 @@ def _piece(
     step = graphs.training(part, job.batch, tokens, split.shared, split.context)
     graph = list(graphs.parts(part, step, job.dtype, job.dtype))[PLACES[name]].graph
     if name == "head":
-        graph = with_loss(graph, "cross-entropy")
+        graph = with_loss(graph, "cross-entropy", wide=True)
     own = job if name == "layer" else replace(job, recompute="none")
     return piece(name, graph, own, device, ("x",), elsewhere)
 

@@ -93,7 +93,7 @@ def step(graph: Graph, recipe: Recipe = Recipe()) -> Training:
     if any(phase(node) == "backward" for node in graph.nodes):
         return _traced(graph, recipe)
     forward = with_loss(training(freeze(graph, recipe.frozen)), recipe.loss)
-    forward = autocast(forward, recipe.amp) if recipe.amp else forward
+    forward = autocast(forward, recipe.amp, recipe.autograd.backend) if recipe.amp else forward
     rerun = recipe.checkpoint
     rerun = segments(forward, rerun) if isinstance(rerun, str) else rerun
     back = backward(forward, recipe.autograd, rerun)

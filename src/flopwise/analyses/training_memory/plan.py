@@ -22,6 +22,7 @@ from flopwise.sizes import rebatched, shapes_of
 
 HALVES = ("float16", "bfloat16")
 BACKENDS = ("gpu", "cpu")
+SCORES = "float32"  # of half precision, in PyTorch's attention without fusion (`_math`)
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ class Plan:
         again = "none" if self.optimal else self.checkpoint
         return Recipe(
             self.optimizer, self.loss, self.frozen, self.accumulate,
-            Autograd(backend, self.fused_attention), backend == "gpu", self.amp,
+            Autograd(backend, self.fused_attention, SCORES), backend == "gpu", self.amp,
             self.master_weights, again, self.states,
         )  # fmt: skip
 

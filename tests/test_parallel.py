@@ -18,7 +18,7 @@ from flopwise import devices
 from flopwise.analyses.parallel.exchange import Message
 from flopwise.analyses.parallel.layout import Layout, _held, _waits, layout
 from flopwise.analyses.parallel.piece import PHASES, Piece
-from flopwise.analyses.parallel.split import Job, Split
+from flopwise.analyses.parallel.split import Job, Split, spread
 from flopwise.analyses.parallel.stages import Stage, of_decoder
 from flopwise.analyses.serving.families import decoder
 from flopwise.analyses.serving.graphs import params
@@ -114,9 +114,10 @@ def test_experts_are_spread_over_fewer_replicas() -> None:
     assert held.weights == pytest.approx(2 * (400 / 16 + 600 / 2))
 
 
-def simulate(stages: int, micro: int, forward: float, backward: float) -> tuple[float, list[int]]:
-    """1F1B, event by event: when all is done, and how many micro-batches wait at most."""
-    order = []
+def simulate(micro: int, times: list[tuple[float, float]]) -> tuple[float, list[int]]:
+    """1F1B of stages that take so long forward and backward, event by event: when all is done,
+    and how many micro-batches wait at most."""
+    order, stages = [], len(times)
     for i in range(stages):
         warm = min(stages - i - 1, micro)
         todo = [("f", k) for k in range(warm)]
@@ -137,7 +138,7 @@ def simulate(stages: int, micro: int, forward: float, backward: float) -> tuple[
                 if needs is not None and needs not in done:
                     break
                 start = max(clock[i], done.get(needs, 0.0)) if needs else clock[i]
-                clock[i] = done[(kind, i, k)] = start + (forward if kind == "f" else backward)
+                clock[i] = done[(kind, i, k)] = start + times[i][kind == "b"]
                 place[i] += 1
     waiting = []
     for todo in order:
@@ -151,13 +152,73 @@ def simulate(stages: int, micro: int, forward: float, backward: float) -> tuple[
 
 @given(stages=st.integers(1, 8), micro=st.integers(1, 20))
 def test_bubble_and_waiting_are_those_of_the_schedule(stages: int, micro: int) -> None:
-    whole, waiting = simulate(stages, micro, 1.0, 2.0)
-    piece = Piece("all", 1, 0, 0, dict.fromkeys(PHASES, 0.0),
-                  {"forward": 1.0, "backward": 2.0, "recomputation": 0.0}, 0.0, 0.0)  # fmt: skip
+    whole, waiting = simulate(micro, [(1.0, 2.0)] * stages)
     split, job = Split(pipeline=stages), Job(micro=micro)
-    found = layout("", (Stage(((piece, 1),)),) * stages, split, job, A100)
+    found = layout("", (taking(1.0, 2.0),) * stages, split, job, A100)
     assert found.computing + found.waiting == pytest.approx(whole)
+    assert found.bubble == pytest.approx((stages - 1) / micro)
     assert [_waits(i, split, job) for i in range(stages)] == waiting
+
+
+def taking(forward: float, backward: float) -> Stage:
+    seconds = {"forward": forward, "backward": backward, "recomputation": 0.0}
+    piece = Piece("all", 1, 0, 0, dict.fromkeys(PHASES, 0.0), seconds, 0.0, 0.0)
+    return Stage(((piece, 1),))
+
+
+@given(st.lists(st.integers(1, 5), min_size=1, max_size=6), st.integers(0, 20))
+def test_the_slowest_stage_sets_the_pace(layers: list[int], more: int) -> None:
+    """Of stages of unlike layers, and as many micro-batches as stages or more: no less than the
+    schedule takes, and no more than a micro-batch of it longer."""
+    micro = len(layers) + more
+    whole, _ = simulate(micro, [(float(n), 2.0 * n) for n in layers])
+    split, job = Split(pipeline=len(layers)), Job(micro=micro)
+    found = layout("", tuple(taking(float(n), 2.0 * n) for n in layers), split, job, A100)
+    ours, pace = found.computing + found.waiting, max(found.times)
+    assert whole - 1e-6 <= ours <= whole + sum(pace - t for t in found.times) + 1e-6
+    idle = [found.idle(i) + micro * 3.0 * n for i, n in enumerate(layers)]
+    assert idle == pytest.approx([ours] * len(layers))
+
+
+@pytest.mark.parametrize(
+    ("layers", "split", "expected"),
+    [
+        (126, Split(pipeline=16), (7, *[8] * 14, 7)),  # Llama 3 405B: arXiv:2407.21783, 3.3.2
+        (32, Split(pipeline=4), (8, 8, 8, 8)),
+        (61, Split(pipeline=16), (2, *[4] * 14, 3)),
+        (10, Split(pipeline=2, interleave=2), (2, 3, 3, 2)),
+        (5, Split(pipeline=4), (0, 2, 2, 1)),
+        (5, Split(pipeline=2, stages=(1, 4)), (1, 4)),
+    ],
+)
+def test_layers_of_stages(layers: int, split: Split, expected: tuple[int, ...]) -> None:
+    assert spread(layers, split) == expected and sum(expected) == layers
+
+
+def test_uneven_stages_of_a_model() -> None:
+    """Weights are all there, and each stage has those of its layers and its table."""
+    model, split, job = gpt(5, 256, 4), Split(pipeline=2, stages=(3, 2)), Job(1, 128, 4)
+    found = laid(model, split, job)
+    whole = laid(model, Split(), job).stages[0].total("weights")
+    each = [stage.total("weights") for stage in found.stages]
+    layer = found.stages[0].pieces[0][0].weights
+    table = 51200 * 256
+    assert sum(each) == whole + table  # a tied head has a copy on the last stage
+    assert each[0] - each[1] == layer + 2048 * 256 - 2 * 256  # places; the last norm
+    assert [stage.layers for stage in found.stages] == [3, 2]
+    assert found.busy == pytest.approx(4 * max(found.times))
+
+
+def test_stages_are_told(tmp_path: Path) -> None:
+    given = [LLAMA, "--seq", "512", "--device", "h100", "--pipeline", "4", "--stages", "7,8x2,9"]
+    result = CliRunner().invoke(main, ["train", *given])
+    assert result.exit_code == 0, result.output
+    assert "    stages 2 to 3: 8 layers, " in result.stdout
+    told = json.loads(CliRunner().invoke(main, ["train", *given, "--format", "json"]).stdout)
+    assert [s["layers"] for s in told["layout"]["stages"]] == [7, 8, 8, 9]
+    assert min(s["idle_seconds"] for s in told["layout"]["stages"]) == pytest.approx(
+        told["layout"]["bubble_seconds"]
+    )
 
 
 @given(size=st.integers(2, 9), whole=st.integers(1, 50))
@@ -309,7 +370,7 @@ def test_the_command_says_what_python_does() -> None:
     assert step["fits"] is True and 0.2 < step["mfu"] < 0.7
     assert told["band_seconds"][0] <= told["seconds"] < told["band_seconds"][1]
     text = run(*SPLIT, "--explain")
-    assert "(2 - 1) / (1 x 8) = 0.125" in text
+    assert "(a micro-batch on all stages - on the slowest) / v" in text
     assert "a step of 64 samples of 4,096 tokens on data 8, tensor 4, pipeline 2" in text
     assert ", 1 steps of 1 samples x 8 a replica" in text
 
@@ -358,14 +419,17 @@ def test_mixed_precision_is_the_bytes_of_the_papers() -> None:
 
 BAD = {
     ("--data", 3): "is 24, and --count 64",
-    ("--pipeline", 3, "--count", 48): "--pipeline 3 does not divide the 32 layers",
+    ("--pipeline", 64, "--tensor", 1, "--count", 64): "--pipeline 64 is more than the 32 layers",
+    ("--pipeline", 2, "--stages", "7,8"): "--stages: (7, 8) are not 32 layers",
+    ("--pipeline", 2, "--stages", "32"): "--stages: 1 numbers of layers for 2 pieces",
+    ("--pipeline", 2, "--stages", "a,b"): "--stages a,b: write layers as 7,8x14,7",
     ("--tensor", 3, "--count", 48): "does not divide the 4,096 tokens",
     ("--tensor", 3, "--count", 48, "--no-sequence"): "--tensor 3 does not divide the 32 query",
     ("--context", 3, "--count", 48): "does not divide the 4,096 tokens",
     ("--expert", 2): "the model has no experts",
     ("--expert", 3): "--expert 3 does not divide the 8 devices",
     ("--zero", 4): "--zero 4: must be 0, 1, 2 or 3",
-    ("--interleave", 3): "--pipeline 2 x --interleave 3 does not divide the 32 layers",
+    ("--interleave", 17): "--pipeline 2 x --interleave 17 is more than the 32 layers",
     ("--pipeline", 1, "--interleave", 2, "--count", 32): "needs a --pipeline of 2",
     ("--data", 0): "--data 0: must be 1 or more",
     ("--tensor", -1): "--tensor -1: must be 1 or more",

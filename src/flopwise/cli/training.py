@@ -42,6 +42,8 @@ def split_options(command: Any) -> Any:
     options = [click.option(f"--{name}", type=int, help=said) for name, said in axes.items()]
     options += [
         click.option("--plan", is_flag=True, help="Try the splits of --count devices."),
+        click.option("--stages", metavar="LAYERS",
+                     help="Of each piece of the pipeline, as 7,8x14,7; spread unless given."),
         click.option("--tokens", metavar="AMOUNT", help="Of the run, as 15T: with --seq."),
         click.option("--sequence/--no-sequence", default=None,
                      help="Whether tensor parallel devices share tokens between their parts."),

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import groupby
 from typing import Any
 
 from flopwise.analyses.parallel.layout import Layout
 from flopwise.analyses.parallel.plan import Plan
+from flopwise.analyses.parallel.stages import Stage
 from flopwise.reports import memory, percent
 from flopwise.reports.latency import duration
 from flopwise.reports.page import Block, Grid, Page
@@ -34,7 +36,29 @@ def lines(found: Layout) -> Iterator[str]:
         f"optimizer {memory(held.states)} (states in {job.kept.type(job.dtype)}"
         f"{', copies of weights in float32' if job.copy else ''})"
     )
-    yield (f"    activations {memory(held.activations)}, working {memory(held.working)}")
+    yield f"    activations {memory(held.activations)}, working {memory(held.working)}"
+    yield from _stages(found)
+
+
+def _stages(found: Layout) -> Iterator[str]:
+    """Stages of a pipeline; those that are next to each other and have as many layers together."""
+    if len(found.stages) == 1:
+        return
+    for _, group in groupby(range(len(found.stages)), lambda i: _kind(found.stages[i])):
+        places = list(group)
+        first, last = places[0], places[-1]
+        name = f"stage {first + 1}" if first == last else f"stages {first + 1} to {last + 1}"
+        each = [memory(found.memories[i].total) for i in dict.fromkeys((first, last))]
+        yield (
+            f"    {name}: {_kind(found.stages[first])}, "
+            f"{duration(found.times[first])} a micro-batch, idle "
+            f"{duration(found.idle(first))}, {' to '.join(dict.fromkeys(each))}"
+        )
+
+
+def _kind(stage: Stage) -> str:
+    ends = [f"the {p.name}" for p, _ in stage.pieces if p.name != "layer"]
+    return " and ".join([f"{stage.layers} layers", *ends])
 
 
 def table(found: Iterable[Layout]) -> Grid:
@@ -96,6 +120,13 @@ def to_dict(found: Layout) -> dict[str, Any]:
             "capacity_bytes": found.device.memory_bytes, "stage": found.place,
         },
         "fits": found.fits,
+        "stages": [
+            {
+                "layers": stage.layers, "micro_batch_seconds": found.times[i],
+                "idle_seconds": found.idle(i), "total_bytes": found.memories[i].total,
+            }
+            for i, stage in enumerate(found.stages)
+        ],
         "messages": [
             {
                 "what": m.what, "kind": m.kind, "bytes": m.bytes, "devices": m.size,

@@ -34,6 +34,7 @@ class Wanted:
     expert: int = 1
     zero: int = 0
     interleave: int = 1
+    stages: str | tuple[int, ...] = ()
     sequence: bool = True
     recompute: str = "none"
     seq: int | None = None
@@ -66,7 +67,8 @@ class Wanted:
                                                "interleave", "sequence")}  # fmt: skip
         inner = Split(**{**sizes, "expert": 1, "zero": 0}).devices
         data = self.data or max(1, (count or inner) // inner)
-        found = Split(data=data if self.data is None else self.data, **sizes)
+        found = Split(data=data if self.data is None else self.data, stages=_listed(self.stages),
+                      **sizes)  # fmt: skip
         found.of(count)
         return found
 
@@ -108,6 +110,17 @@ class Wanted:
         return Link(
             bandwidth or known.bandwidth, self.node or known.devices, network or known.network
         )
+
+
+def _listed(given: str | tuple[int, ...]) -> tuple[int, ...]:
+    """Layers of each piece, as (7, 8, 8, 7) or "7,8x2,7"."""
+    if not isinstance(given, str):
+        return tuple(given)
+    try:
+        parts = [part.partition("x") for part in given.split(",")]
+        return tuple(int(size) for size, _, times in parts for _ in range(int(times or 1)))
+    except ValueError:
+        raise FlopwiseError(f"--stages {given}: write layers as 7,8x14,7") from None
 
 
 def _rate(name: str, given: float | str | None) -> float | None:

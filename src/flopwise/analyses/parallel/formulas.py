@@ -66,12 +66,12 @@ def _message(m: Message, found: Layout) -> Formula:
 
 
 def _time(found: Layout) -> Iterator[Formula]:
-    split, job = found.split, found.job
+    split = found.split
     if split.pipeline > 1:
         yield Formula(
-            "bubble", "(p - 1) / (v x m), of the time of the micro-batches",
-            f"({split.pipeline} - 1) / ({split.interleave} x {job.micro}) = {found.bubble:.4g}; "
-            f"{found.waiting:.4g} s",
+            "bubble", "(a micro-batch on all stages - on the slowest) / v",
+            f"({sum(found.times):.4g} - {max(found.times):.4g}) / {split.interleave} = "
+            f"{found.waiting:.4g} s, {found.bubble:.4g} of the time of the micro-batches",
         )  # fmt: skip
     exposed = sum(found.exposed.values())
     yield Formula(

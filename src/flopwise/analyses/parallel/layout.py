@@ -35,9 +35,10 @@ class Held:
 
 @dataclass(frozen=True)
 class Layout:
-    """A step of a job on a split. Seconds; `held` is of the fullest stage, `place` which that
-    is; `exposed` is what messages take that devices wait for, by name. The backward is `by` rule or
-    trace; `unknown` are operators that are not counted."""
+    """A step of a job on a split. Seconds; `memories` and `times` are of each stage, the latter of
+    one micro-batch with the messages that it waits for; `waiting` is what the slowest stage waits
+    for others; `exposed` is what messages take that devices wait for, by name. The backward is
+    `by` rule or trace; `unknown` are operators that are not counted."""
 
     name: str
     device: Device
@@ -45,12 +46,12 @@ class Layout:
     split: Split
     job: Job
     stages: tuple[Stage, ...]
-    place: int
-    held: Held
+    memories: tuple[Held, ...]
+    times: tuple[float, ...]
     messages: tuple[Message, ...]
     computing: float
     exposed: dict[str, float]
-    bubble: float
+    waiting: float
     update: float
     by: str = "rule"
     coverage: float = 1.0
@@ -61,10 +62,28 @@ class Layout:
         return self.computing + sum(self.exposed.values()) + self.waiting + self.update
 
     @property
-    def waiting(self) -> float:
-        """Seconds that a stage has nothing to do: the bubble, of the time of the micro-batches."""
-        share = sum(self.exposed[m.what] for m in self.messages if not m.hidden)
-        return self.bubble * (self.computing + share)
+    def place(self) -> int:
+        """The fullest stage."""
+        return max(range(len(self.memories)), key=lambda i: self.memories[i].total)
+
+    @property
+    def held(self) -> Held:
+        """On a device of the fullest stage."""
+        return self.memories[self.place]
+
+    @property
+    def busy(self) -> float:
+        """Seconds that the slowest stage takes for its micro-batches."""
+        return self.job.micro * max(self.times)
+
+    @property
+    def bubble(self) -> float:
+        """What the slowest stage waits for others, of the time of its micro-batches."""
+        return self.waiting / self.busy if self.busy else 0.0
+
+    def idle(self, stage: int) -> float:
+        """Seconds that a stage has nothing to do while micro-batches go through the pipeline."""
+        return self.waiting + self.busy - self.job.micro * self.times[stage]
 
     @property
     def waited(self) -> float:
@@ -120,18 +139,20 @@ def layout(
             "a node, as 300G), --node (devices in one) and --network (to other nodes)"
         )
     link = link or NOWHERE
-    slowest = max(stages, key=lambda s: s.computing + _waited(s, link))
-    held = [_held(stages, i, split, job) for i in range(len(stages))]
-    place = max(range(len(held)), key=lambda i: held[i].total)
+    times = tuple(s.computing + _waited(s, link) for s in stages)
+    slowest = stages[times.index(max(times))]
+    held = tuple(_held(stages, i, split, job) for i in range(len(stages)))
     said = (*(replace(m, times=m.times * job.micro) for m in slowest.messages),
             *_spread(max(stages, key=lambda s: s.total("weights")), split, job))  # fmt: skip
     computing = slowest.computing * job.micro
-    found = held[place]
+    found = max(held, key=lambda h: h.total)
     return Layout(
-        name, device, link, split, job, stages, place, found, said, computing,
+        name, device, link, split, job, stages, held, times, said, computing,
         _exposed(said, slowest, job, link),
-        # Narayanan et al. 2021, section 2.2: (p - 1)/m of the time, over v pieces of a device.
-        (split.pipeline - 1) / (split.interleave * job.micro),
+        # A micro-batch goes through all stages, the others follow at the pace of the slowest; with
+        # v pieces a v-th of that. Of equal stages it is (p - 1)/(v m) of the time of the
+        # micro-batches (Narayanan et al. 2021, section 2.2).
+        (sum(times) - max(times)) / split.interleave,
         # Weights, gradients and states are read, weights and states written.
         2 * (found.weights / _parts(split, 3) + found.states) / (device.bandwidth * MEMORY),
     )  # fmt: skip

@@ -22,7 +22,8 @@ class Split:
 
     `zero` is the stage of ZeRO: 1 spreads the optimizer's states over the data axis, 2 gradients
     too, 3 weights too (FSDP). `expert` of the data axis share the experts of a layer. A device
-    has `interleave` pieces of the pipeline. `sequence` spreads what lies between the tensor
+    has `interleave` pieces of the pipeline, which have `stages` layers (empty: as `spread` has
+    it). `sequence` spreads what lies between the tensor
     parallel parts over their devices, by tokens (Korthikanti et al. 2022).
     """
 
@@ -34,6 +35,7 @@ class Split:
     zero: int = 0
     interleave: int = 1
     sequence: bool = True
+    stages: tuple[int, ...] = ()
 
     def __post_init__(self) -> None:
         for name in ("data", "tensor", "pipeline", "context", "expert", "interleave"):
@@ -46,12 +48,21 @@ class Split:
                 f"--expert {self.expert} does not divide the {self.replicas} devices of the data "
                 "axis that share experts"
             )
+        if self.stages and len(self.stages) != self.pipeline * self.interleave:
+            raise FlopwiseError(
+                f"--stages: {len(self.stages)} numbers of layers for {self.pieces} pieces"
+            )
         if self.interleave > 1 and self.pipeline == 1:
             raise FlopwiseError(f"--interleave {self.interleave} needs a --pipeline of 2 or more")
 
     @property
     def devices(self) -> int:
         return self.replicas * self.tensor * self.pipeline
+
+    @property
+    def pieces(self) -> int:
+        """Of the pipeline, on all of its devices."""
+        return self.pipeline * self.interleave
 
     @property
     def replicas(self) -> int:
@@ -122,15 +133,28 @@ class Job:
         return self.batch * self.micro * split.data
 
 
+def spread(layers: int, split: Split) -> tuple[int, ...]:
+    """Layers of each piece of the pipeline. Where they do not divide, the embedding and the head
+    are taken for a layer each (Megatron-LM's --account-for-embedding-in-pipeline-split and
+    --account-for-loss-in-pipeline-split), and what is left over goes to the pieces after the
+    first. Raises FlopwiseError."""
+    pieces, given = split.pieces, split.stages
+    if given and (sum(given) != layers or min(given) < 0 or 0 in given[1:-1]):
+        raise FlopwiseError(f"--stages: {given} are not {layers} layers, some in each piece")
+    if pieces > layers:
+        times = f" x --interleave {split.interleave}" if split.interleave > 1 else ""
+        raise FlopwiseError(f"--pipeline {split.pipeline}{times} is more than the {layers} layers")
+    if given or layers % pieces == 0:
+        return given or (layers // pieces,) * pieces
+    each, more = divmod(layers + 2, pieces)
+    sizes = [each + (1 <= i <= more) for i in range(pieces)]
+    return (sizes[0] - 1, *sizes[1:-1], sizes[-1] - 1)
+
+
 def sharded(decoder: Decoder, split: Split, job: Job) -> Decoder:
     """What one tensor and expert parallel rank has of every layer. Raises FlopwiseError where a
     size does not divide."""
-    layers, pieces = len(decoder.layers), split.pipeline * split.interleave
-    if layers % pieces:
-        times = f" x --interleave {split.interleave}" if split.interleave > 1 else ""
-        raise FlopwiseError(
-            f"--pipeline {split.pipeline}{times} does not divide the {layers} layers"
-        )
+    _ = spread(len(decoder.layers), split)
     if job.seq % (split.context * split.shared):
         flags = f"--context {split.context}" + (
             f" x --tensor {split.tensor} (sequence parallel)" if split.shared > 1 else ""

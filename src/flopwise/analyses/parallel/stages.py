@@ -6,10 +6,11 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from itertools import accumulate
 
 from flopwise.analyses.parallel.exchange import Message
 from flopwise.analyses.parallel.piece import Piece, counted, piece
-from flopwise.analyses.parallel.split import Job, Split, sharded
+from flopwise.analyses.parallel.split import Job, Split, sharded, spread
 from flopwise.analyses.serving import graphs
 from flopwise.analyses.serving.decoder import Attention, Decoder, Experts, Latent, Layer
 from flopwise.analyses.training.step import Training
@@ -24,6 +25,7 @@ class Stage:
 
     pieces: tuple[tuple[Piece, int], ...]
     messages: tuple[Message, ...] = ()
+    layers: int = 0
 
     def total(self, name: str) -> float:
         return sum(times * getattr(p, name) for p, times in self.pieces)
@@ -55,16 +57,16 @@ def of_graph(training: Training, job: Job, device: Device) -> tuple[Stage, ...]:
 def of_decoder(decoder: Decoder, split: Split, job: Job, device: Device) -> tuple[Stage, ...]:
     """Of a language model. Raises FlopwiseError where the split does not divide it."""
     part = sharded(decoder, split, job)
-    count, pieces = len(part.layers), split.pipeline * split.interleave
-    each, stages = count // pieces, []
+    sizes, stages = spread(len(part.layers), split), []
+    begins = (0, *accumulate(sizes))
     for i in range(split.pipeline):
-        chunks = range(i, pieces, split.pipeline)
-        layers = [x for c in chunks for x in part.layers[c * each : (c + 1) * each]]
+        chunks = range(i, split.pieces, split.pipeline)
+        layers = [x for c in chunks for x in part.layers[begins[c] : begins[c + 1]]]
         first, last = i == 0, i == split.pipeline - 1
         ends = [n for n, is_here in (("embedding", first), ("head", last)) if is_here]
         found = _pieces(part, layers, ends, split, job, device)
         said = [*_within(part, layers, split, job), *_around(part, len(ends), split, job)]
-        stages.append(Stage(tuple(found), tuple(said)))
+        stages.append(Stage(tuple(found), tuple(said), len(layers)))
     return tuple(stages)
 
 

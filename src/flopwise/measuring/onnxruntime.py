@@ -17,6 +17,7 @@ from typing import Any
 
 from flopwise import arrays as numpy
 from flopwise.analyses.cases import BLOCKED, Case
+from flopwise.analyses.terms import work
 from flopwise.errors import MissingPackage
 from flopwise.measuring import specs
 from flopwise.measuring.clock import MOST, copies
@@ -51,7 +52,8 @@ def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], o
     """Something that runs a kernel, and how many times it does."""
     spec = specs.spec(case)
     stored = sum(prod(w) for w in spec.weights if isinstance(w, tuple))
-    times = times or copies(case, stored, MOST)
+    around = round(2 * AROUND / work(case)[1])  # as many as fill that memory
+    times = times or copies(case, stored, max(FEWEST, min(MOST, around)))
     return _turns(spec, times, threads), times
 
 

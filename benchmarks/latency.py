@@ -52,7 +52,7 @@ times of all networks of the *other* families to fit their constants by (least r
 flopwise is given none. A section whose noise floor is above the errors that are told apart says
 that the machine did not give the threads their processors, and nothing of the methods.
 """
-ROUNDS = 9
+ROUNDS = 15
 LONG = 0.06  # s that one reading takes at least
 
 
@@ -65,7 +65,8 @@ def export(arguments: argparse.Namespace) -> None:
 
 
 def chosen(arguments: argparse.Namespace) -> list[str]:
-    return list(listed.DEVELOPED) if arguments.developed else listed.networks()
+    others = {"developed": listed.DEVELOPED, "further": listed.FURTHER}
+    return list(others[arguments.only]) if arguments.only else listed.networks()
 
 
 def measure(arguments: argparse.Namespace) -> None:
@@ -113,7 +114,7 @@ def reading(clock: Any, run: Any) -> tuple[float, float]:
 
 
 def rounds_of(arguments: argparse.Namespace) -> Path:
-    kind = ".developed" if arguments.developed else ""
+    kind = f".{arguments.only}" if arguments.only else ""
     return arguments.folder / f"{Path(arguments.device).stem}{kind}.rounds"
 
 
@@ -247,13 +248,13 @@ def libraries() -> list[str]:
 
 def write(arguments: argparse.Namespace) -> None:
     """The sections of the devices given; those of others stay."""
-    text = "" if arguments.developed else TARGET.read_text(encoding="utf-8")
+    text = "" if arguments.only else TARGET.read_text(encoding="utf-8")
     sections = {s.partition("\n")[0]: s.rstrip("\n") for s in text.split("\n## ")[1:]}
     for device in arguments.device:
         made = page(argparse.Namespace(**{**vars(arguments), "device": device}))
         sections[made.partition("\n")[0]] = made
     whole = "\n\n".join((HEAD.rstrip("\n"), *(f"## {s}" for s in sections.values()))) + "\n"
-    if arguments.developed:
+    if arguments.only:
         print(whole)
     else:
         TARGET.write_text(whole, encoding="utf-8")
@@ -265,7 +266,7 @@ def options() -> argparse.ArgumentParser:
     parser.add_argument("folder", type=Path)
     parser.add_argument("--device", type=Path, action="append", default=[])
     parser.add_argument("--minutes", type=float, default=10)
-    parser.add_argument("--developed", action="store_true", help="networks not reported")
+    parser.add_argument("--only", choices=("developed", "further"), help="networks not reported")
     return parser
 
 

@@ -2,8 +2,8 @@
 
 `MEASURED` was fixed before the first of them was run; nothing was tuned on it. Whatever had to be
 looked into (which kernels onnxruntime runs, what a case of a kernel needs) was looked into on
-`DEVELOPED` and `FURTHER`, which the page does not report. `FURTHER` are of families that neither
-of the others has, added later to see kernels that `DEVELOPED` lacks.
+`DEVELOPED` and `FURTHER`, which the page does not report. `FURTHER` was added later, to see kernels
+that `DEVELOPED` lacks.
 """
 
 import sys

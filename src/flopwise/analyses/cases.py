@@ -27,7 +27,7 @@ SIZES = {
     "matmul": ("batch", "m", "n", "k", "turned"),
     "einsum": ("batch", "m", "n", "k"),
     "attention": ("heads", "queries", "keys", "width"),
-    "batch_norm": ("n", "c", "run"),
+    "batch_norm": ("n", "c", "length"),
     **dict.fromkeys(("softmax", "norm", "skip_norm", "instance_norm"), ("rows", "length")),
     **dict.fromkeys(("softmax_across", "reduce", "reduce_slow"), ("outer", "length", "inner")),
     **dict.fromkeys(

@@ -169,7 +169,9 @@ TERMS: dict[str, Callable[[Sizes], dict[str, float]]] = {
     **dict.fromkeys(
         ("softmax", "norm", "skip_norm", "instance_norm"), lambda s: {"rows": s["rows"]}
     ),
-    "batch_norm": lambda s: {"weights": s["c"], "runs": s["n"] * s["c"]},
+    "batch_norm": lambda s: {  # of planes one by one, of rows side by side
+        "weights": s["c"], "planes": s["n"] * s["c"] * (s["length"] > 1),
+        "rows": s["n"] * (s["length"] == 1)},
     **dict.fromkeys(("pool", "plain_pool", "avg_pool", "plain_avg_pool"), lambda s: {
         "rows": s["c"] * s["h"], "outputs": s["c"] * s["h"] * s["w"],
         "rows of taps": s["c"] * s["h"] * s["k"]}),

@@ -47,10 +47,10 @@ the processor time of the thread, with more it is wall time.
 
 The list of networks (`benchmarks/latency_networks.py`) was fixed before any of them was run, and no
 setting was tuned on it; forty-four other networks served to look into errors, and gave the one
-number that the interval needs beside those of kernels. The three simple methods are given the measured
-times of all networks of the *other* families to fit their constants by (least relative squares);
-flopwise is given none. A section whose noise floor is above the errors that are told apart says
-that the machine did not give the threads their processors, and nothing of the methods.
+number that the interval needs beside those of kernels. The three simple methods are given the
+measured times of all networks of the *other* families to fit their constants by (least relative
+squares); flopwise is given none. A section whose noise floor is above the errors that are told
+apart says that the machine did not give the threads their processors, and nothing of the methods.
 """
 ROUNDS = 15
 LONG = 0.06  # s that one reading takes at least

@@ -19,7 +19,7 @@ from flopwise.passes.fuse import Group
 SLOW, UNSURE = 0.1, 1.0
 STEP = 0.4e-6  # s for an operator that moves nothing, as in a chain of tiny ones
 # The deviation of networks from the sum of their kernels that single kernels do not show, from
-# forty-four networks that no table reports (`DEVELOPED`, `FURTHER` in benchmarks/latency_networks.py).
+# forty-four networks that no table reports (not `MEASURED` in benchmarks/latency_networks.py).
 TOGETHER = 0.05
 CENTRAL = 1.2816  # deviations that hold 80 % of a normal distribution
 

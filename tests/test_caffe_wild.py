@@ -126,3 +126,13 @@ def test_the_shape_to_give_is_told_as_an_image(tmp_path: Path) -> None:
     data = 'layer { name: "d" type: "Data" top: "data" transform_param { crop_size: 27 } } '
     with pytest.raises(UnknownSize, match="--input data=1x3x27x27"):
         flopwise.count(net(tmp_path, data + POOL))
+
+
+def test_values_in_brackets(tmp_path: Path) -> None:
+    """`dim: [1, 6, 8]` and `layer: [{...}, {...}]`, the short forms of repeated fields."""
+    data = 'input: "data" input_shape { dim: [2, 6, 8] } '
+    layers = [layer("ReLU", "data", "a")[6:], layer("ReLU", "a", "b")[6:]]
+    graph = flopwise.load(net(tmp_path, data + f"layer: [{', '.join(layers)}]"))
+    assert [n.outputs[0].shape for n in graph.nodes] == [(2, 6, 8)] * 2
+    with pytest.raises(UnreadableModel, match="'}' is out of place"):
+        flopwise.load(net(tmp_path, data.replace("]", "")))

@@ -9,7 +9,7 @@ from typing import Any
 from flopwise.frontends import Request, read_text
 from flopwise.frontends.caffe.layers import LAYERS, data_shapes, unknown
 from flopwise.frontends.caffe.net import Net, Vocabulary
-from flopwise.frontends.caffe.text import parse
+from flopwise.frontends.prototext import parse
 from flopwise.graph import Graph
 
 SUFFIXES = (".prototxt", ".pt.txt")
@@ -24,6 +24,6 @@ def accepts(source: Any, head: bytes) -> bool:
 
 def load(source: Path, request: Request) -> Graph:
     """Lower a deploy or train_val prototxt; train_val is read in the TEST phase."""
-    message = parse(read_text(source), str(source))
+    message = parse(read_text(source), str(source), {"layers": "layer"})  # as old files say
     phase = request.options.get("phase", "TEST")
     return Net(message, phase, Vocabulary(LAYERS, unknown, data_shapes)).graph(source)

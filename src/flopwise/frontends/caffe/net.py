@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from flopwise.errors import UnreadableModel
-from flopwise.frontends.caffe.text import Layer, Message
+from flopwise.frontends.caffe.text import Layer
+from flopwise.frontends.prototext import Message
 from flopwise.graph import Graph, Node, Tensor
 from flopwise.sizes import LARGEST
 

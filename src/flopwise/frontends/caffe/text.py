@@ -1,74 +1,11 @@
-"""Protobuf text, and one layer message with Caffe's defaults."""
+"""One layer message, with Caffe's defaults."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
 from typing import Any
 
 from flopwise.errors import UnreadableModel
-from flopwise.frontends import DEEPEST
-
-Message = dict[str, list[Any]]
-
-_COMMENTS = re.compile(r"(?:\s+|\#[^\n]*)*")
-_TOKEN = re.compile(
-    r"""(?P<mark>[{}<>:;,\[\]])|(?P<text>"(?:\\.|[^"\\\n])*"|'(?:\\.|[^'\\\n])*')"""
-    r"""|(?P<word>[^\s{}<>:;,\[\]"'\#]+)"""
-)
-
-
-def parse(text: str, where: str) -> Message:
-    """Protobuf text to nested dicts of lists; `layers` of old files becomes `layer`.
-
-    Raises UnreadableModel with the line.
-    """
-    root: Message = {}
-    stack, key = [root], ""
-    for kind, token, place in _tokens(text, where):
-        if kind == "word" and not key:
-            key = "layer" if token == "layers" else token
-        elif token in ("{", "<") and key:
-            child: Message = {}
-            stack[-1].setdefault(key, []).append(child)
-            stack.append(child)
-            key = ""
-            if len(stack) > DEEPEST:
-                raise UnreadableModel(
-                    f"{where}:{_line(text, place)}: nested more than {DEEPEST} deep"
-                )
-        elif token in ("}", ">") and len(stack) > 1 and not key:
-            stack.pop()
-        elif kind != "mark" and key:
-            stack[-1].setdefault(key, []).append(token)
-            key = ""
-        elif token not in (":", ",", ";", "[", "]") or (token == ":" and not key):
-            raise UnreadableModel(f"{where}:{_line(text, place)}: '{token}' is out of place")
-    if len(stack) > 1 or key:
-        raise UnreadableModel(f"{where}: the file ends inside a brace; a '}}' is missing")
-    return root
-
-
-def _tokens(text: str, where: str) -> Iterator[tuple[str, str, int]]:
-    place, end = 0, len(text)
-    while (place := _skipped(text, place)) < end:
-        match = _TOKEN.match(text, place)
-        if match is None or match.lastgroup is None:
-            raise UnreadableModel(f"{where}:{_line(text, place)}: not protobuf text")
-        token = match.group(match.lastgroup)
-        place = match.end()
-        kind = match.lastgroup
-        yield kind, token[1:-1] if kind == "text" else token, place
-
-
-def _skipped(text: str, place: int) -> int:
-    """The place after white space and comments."""
-    found = _COMMENTS.match(text, place)
-    return found.end() if found else place
-
-
-def _line(text: str, place: int) -> int:
-    return text.count("\n", 0, place) + 1
+from flopwise.frontends.prototext import Message
 
 
 class Layer:

@@ -110,6 +110,8 @@ FAMILIES = {
 }  # fmt: skip
 NAMES = {
     "linear": "linear",
+    "grouped_matmul": "linear",
+    "combine_experts": "pointwise",
     "batch_norm": "batch_norm",
     "scale": "batch_norm",
     "softmax": "softmax",

@@ -44,6 +44,10 @@ def split_options(command: Any) -> Any:
         click.option("--plan", is_flag=True, help="Try the splits of --count devices."),
         click.option("--stages", metavar="LAYERS",
                      help="Of each piece of the pipeline, as 7,8x14,7; spread unless given."),
+        click.option("--dualpipe", is_flag=True, default=None,
+                     help="Two stages a device, micro-batches from both ends (DeepSeek-V3)."),
+        click.option("--matmul", metavar="DTYPE",
+                     help="Of the products of layers, as float8; unless given, as weights."),
         click.option("--tokens", metavar="AMOUNT", help="Of the run, as 15T: with --seq."),
         click.option("--sequence/--no-sequence", default=None,
                      help="Whether tensor parallel devices share tokens between their parts."),
@@ -95,7 +99,8 @@ def run_options(command: Any) -> Any:
 
 
 PLANNED = ("device", "count", "seq", "global_batch", "gradients", "optimizer", "link", "network",
-           "node", "master_weights", "states")  # fmt: skip
+           "node", "master_weights", "states",
+           "matmul")  # fmt: skip
 
 
 def _planned(model: str | None, given: dict[str, Any], dtype: str) -> Page:

@@ -57,9 +57,10 @@ class Device:
 
     `peak` are dense operations per second by dtype, `bandwidth` is in bytes/s, sizes are in
     bytes, `launch_overhead` is seconds per kernel, `power` watts, `measured_gemm` the best rate
-    that a matrix product was seen to reach. `status` says how sure the numbers are.
-    `kernels` holds what a calibration measured and fitted, for `runtime` with `threads`, and
-    `calibration` how; `link` what the servers that the device is usually in connect it with.
+    that a matrix product was seen to reach, `measured_float8` that of one in 8 bits. `status` says
+    how sure the numbers are. `kernels` holds what a calibration measured and fitted, for `runtime`
+    with `threads`, and `calibration` how; `link` what the servers that the device is usually in
+    connect it with.
     """
 
     slug: str
@@ -76,6 +77,7 @@ class Device:
     launch_overhead: float | None = None
     power: float | None = None
     measured_gemm: float | None = None
+    measured_float8: float | None = None
     measured_note: str = ""
     status: str = ""
     notes: str = ""

@@ -48,7 +48,7 @@ def device(record: Mapping[str, Any], slug: str) -> Device:
     cores = tuple(_cores(c) for c in record.get("cores", ()))
     memory, measured = record.get("memory", {}), record.get("measured", {})
     _only(memory, ("bytes", "bandwidth", "cache"), "memory.")
-    _only(measured, ("gemm", "note"), "measured.")
+    _only(measured, ("gemm", "float8", "note"), "measured.")
     return Device(
         slug=slug,
         name=_text(record, "name") or slug,
@@ -62,6 +62,7 @@ def device(record: Mapping[str, Any], slug: str) -> Device:
         year=_whole(_number(record, "year")),
         threads=_whole(_number(record, "threads")),
         measured_gemm=_number(measured, "gemm", "measured."),
+        measured_float8=_number(measured, "float8", "measured."),
         measured_note=_text(measured, "note"),
         aliases=_texts(record, "aliases"),
         sources=_texts(record, "sources"),

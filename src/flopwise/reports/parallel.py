@@ -19,7 +19,8 @@ def lines(found: Layout) -> Iterator[str]:
     held, job = found.held, found.job
     tokens = f" of {job.seq:,} tokens" if job.seq > 1 else ""
     over = f"{found.samples:,} samples{tokens} on {found.split}"
-    yield f"  a step of {over}: {duration(found.seconds)}"
+    inside = f", products in {job.matmul}" if job.matmul else ""
+    yield f"  a step of {over}{inside}: {duration(found.seconds)}"
     yield f"    computing {duration(found.computing)}, update {duration(found.update)}" + (
         f", bubble {duration(found.waiting)} ({found.bubble:.1%})" if found.bubble else ""
     )
@@ -104,10 +105,11 @@ def to_dict(found: Layout) -> dict[str, Any]:
         "split": {
             name: getattr(split, name)
             for name in ("data", "tensor", "pipeline", "context", "expert", "zero", "interleave",
-                         "sequence", "devices")
+                         "sequence", "stages", "dual", "devices")
         },
         "batch": job.batch, "micro_batches": job.micro, "seq": job.seq, "samples": found.samples,
-        "dtype": job.dtype, "gradients": job.gradients, "recompute": job.recompute,
+        "dtype": job.dtype, "matmul": job.matmul or job.dtype, "gradients": job.gradients,
+        "recompute": job.recompute,
         "optimizer": job.optimizer, "states": job.kept.statement([job.dtype]),
         "master_weights": bool(job.copy),
         "step_seconds": found.seconds, "computing_seconds": found.computing,

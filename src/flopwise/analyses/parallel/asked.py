@@ -15,6 +15,7 @@ from flopwise.analyses.parallel.plan import Plan, plan
 from flopwise.analyses.parallel.split import Job, Split
 from flopwise.analyses.serving.decoder import Decoder
 from flopwise.analyses.serving.families import decoder
+from flopwise.analyses.serving.formats import NAMES
 from flopwise.analyses.training.step import Recipe, step
 from flopwise.devices import Device, Link
 from flopwise.errors import FlopwiseError
@@ -35,6 +36,8 @@ class Wanted:
     zero: int = 0
     interleave: int = 1
     stages: str | tuple[int, ...] = ()
+    dualpipe: bool = False
+    matmul: str = ""
     sequence: bool = True
     recompute: str = "none"
     seq: int | None = None
@@ -68,6 +71,7 @@ class Wanted:
         inner = Split(**{**sizes, "expert": 1, "zero": 0}).devices
         data = self.data or max(1, (count or inner) // inner)
         found = Split(data=data if self.data is None else self.data, stages=_listed(self.stages),
+                      dual=self.dualpipe,
                       **sizes)  # fmt: skip
         found.of(count)
         return found
@@ -97,7 +101,8 @@ class Wanted:
         updated themselves: then theirs are of 16 too, as PyTorch has it."""
         gradients = self.gradients or ("float32" if self.master_weights else dtype)
         return {"dtype": dtype, "gradients": gradients, "masters": self.master_weights,
-                "states": self.states, **more}  # fmt: skip
+                "states": self.states, "matmul": NAMES.get(self.matmul, self.matmul),
+                **more}  # fmt: skip
 
     def links(self, device: Device) -> Link | None:
         """Those of the device, but for what was asked for. Raises FlopwiseError."""
@@ -178,6 +183,8 @@ def of_model(
 ) -> Layout:  # fmt: skip
     """A step of any other model, which only data parallelism splits. Raises FlopwiseError."""
     split = wanted.split(count)
+    if wanted.matmul:
+        raise FlopwiseError("--matmul needs the config.json of a language model and --seq")
     for name in ("tensor", "pipeline", "context", "expert"):
         if getattr(split, name) > 1:
             raise FlopwiseError(

@@ -69,9 +69,11 @@ def _time(found: Layout) -> Iterator[Formula]:
     split = found.split
     if split.pipeline > 1:
         yield Formula(
-            "bubble", "(a micro-batch on all stages - on the slowest) / v",
-            f"({sum(found.times):.4g} - {max(found.times):.4g}) / {split.interleave} = "
-            f"{found.waiting:.4g} s, {found.bubble:.4g} of the time of the micro-batches",
+            "bubble", "(p/2 - 1) (F&B + B - 3 W)" if split.dual else
+            "(a micro-batch on all stages - on the slowest) / v",
+            ("" if split.dual else
+             f"({sum(found.times):.4g} - {max(found.times):.4g}) / {split.interleave} = ")
+            + f"{found.waiting:.4g} s, {found.bubble:.4g} of the time of the micro-batches",
         )  # fmt: skip
     exposed = sum(found.exposed.values())
     yield Formula(

@@ -149,13 +149,22 @@ def layout(
     return Layout(
         name, device, link, split, job, stages, held, times, said, computing,
         _exposed(said, slowest, job, link),
-        # A micro-batch goes through all stages, the others follow at the pace of the slowest; with
-        # v pieces a v-th of that. Of equal stages it is (p - 1)/(v m) of the time of the
-        # micro-batches (Narayanan et al. 2021, section 2.2).
-        (sum(times) - max(times)) / split.interleave,
+        _bubble(slowest, times, split),
         # Weights, gradients and states are read, weights and states written.
         2 * (found.weights / _parts(split, 3) + found.states) / (device.bandwidth * MEMORY),
     )  # fmt: skip
+
+
+def _bubble(slowest: Stage, times: tuple[float, ...], split: Split) -> float:
+    """A micro-batch goes through all stages, the others follow at the pace of the slowest; with v
+    pieces a v-th of that. Of equal stages it is (p - 1)/(v m) of the time of the micro-batches
+    (Narayanan et al. 2021, section 2.2). DualPipe: (p/2 - 1)(F&B + B - 3W) (DeepSeek-V3, table 2),
+    where the gradients of weights, W, are half of a backward."""
+    if not split.dual:
+        return (sum(times) - max(times)) / split.interleave
+    back = slowest.seconds("backward") + slowest.seconds("recomputation")
+    both, weights = slowest.seconds("forward") + back, slowest.seconds("backward") / 2
+    return (split.pipeline / 2 - 1) * (both + back - 3 * weights)
 
 
 def _parts(split: Split, zero: int) -> int:
@@ -163,7 +172,10 @@ def _parts(split: Split, zero: int) -> int:
 
 
 def _waited(stage: Stage, link: Link) -> float:
-    return sum(m.seconds(link) for m in stage.messages if not m.hidden)
+    """Seconds of a micro-batch in messages, and in those that computing does not cover."""
+    bare = sum(m.seconds(link) for m in stage.messages if not m.hidden)
+    beside = sum(m.seconds(link) for m in stage.messages if m.hidden)
+    return bare + max(0.0, beside - stage.computing)
 
 
 def _exposed(
@@ -181,15 +193,22 @@ def _exposed(
 def _held(stages: tuple[Stage, ...], place: int, split: Split, job: Job) -> Held:
     """Rajbhandari et al. 2020 (ZeRO), section 5, for what is spread over the data axis; a piece
     that is gathered is there as a whole while it works."""
-    stage, w, g = stages[place], BITS[job.dtype] / 8, BITS[job.gradients] / 8
-    weights, experts = stage.total("weights"), stage.total("experts")
+    here = [stages[place], *([stages[-1 - place]] if split.dual else [])]
+    w, g = BITS[job.dtype] / 8, BITS[job.gradients] / 8
+    weights, experts, few, state = (
+        sum(s.total(n) for s in here) for n in ("weights", "experts", "few", "state")
+    )
     # Experts have as many replicas fewer as devices share them.
     one = {z: _share(weights, experts, split) if split.zero >= z else 1.0 for z in (1, 2, 3)}
     copy = job.copy * weights
-    gathered = max(p.weights for p, _ in stage.pieces) * w if split.zero == 3 else 0.0
+    pieces = [p for s in here for p, _ in s.pieces]
+    gathered = max(p.weights for p in pieces) * w if split.zero == 3 else 0.0
+    # Of states that are spread, those of both stages are spread over twice as many.
+    twice = len(here) if split.zero else 1
     return Held(
-        weights * w * one[3], weights * g * one[2], (stage.total("state") + copy) * one[1],
-        _waits(place, split, job) * stage.total("saved"), stage.working + gathered,
+        (weights * w + few) * one[3], weights * g * one[2], (state + copy) * one[1] / twice,
+        _waits(place, split, job) * sum(s.total("saved") for s in here) / len(here),
+        max(s.working for s in here) + gathered,
     )  # fmt: skip
 
 
@@ -205,6 +224,8 @@ def _waits(place: int, split: Split, job: Job) -> float:
     """Micro-batches whose activations wait at the fullest moment of 1F1B: p - i at stage i; with
     v pieces of a stage, in pieces, 2 (p - i - 1) + (v - 1) p + 1 (Megatron-LM's warm-up)."""
     p, v = split.pipeline, split.interleave
+    if split.dual:  # p + 1: DeepSeek-V3, table 2
+        return min(p + 1, job.micro)
     pieces = p - place if v == 1 else 2 * (p - place - 1) + (v - 1) * p + 1
     return min(pieces, v * job.micro) / v
 

@@ -15,18 +15,21 @@ from flopwise.analyses.training.step import again, phase, reading
 from flopwise.devices import Device
 from flopwise.graph import Graph, Tensor
 from flopwise.passes.backward import Segment, backward
+from flopwise.passes.narrow import ORIGIN, narrow
 from flopwise.profile import profile
 
 PHASES = ("forward", "backward", "recomputation")
 PRODUCTS = ("linear", "matmul", "attention")
 ATTENTION = "multi_head_attention"
+EIGHT = "float8"
 
 
 @dataclass(frozen=True)
 class Piece:
     """Learned elements, of which some are in experts; bytes of optimizer states if none were
     spread; operations (2 for each multiply-accumulate) and seconds by phase; bytes that wait for
-    the backward, and the most that live beside them while it runs."""
+    the backward, and the most that live beside them while it runs; `few` are the elements of
+    which there is a copy in 8 bits."""
 
     name: str
     weights: int
@@ -36,6 +39,7 @@ class Piece:
     seconds: Mapping[str, float]
     saved: float
     working: float
+    few: int = 0
 
     @property
     def dense(self) -> int:
@@ -44,16 +48,17 @@ class Piece:
 
 def piece(
     name: str, graph: Graph, job: Job, device: Device, wanted: Iterable[str] = (),
-    elsewhere: Container[str] = (),
+    elsewhere: Container[str] = (), few: Container[str] = (),
 ) -> Piece:  # fmt: skip
     """From the forward graph of a part, whose backward is by rule. Weights that are `elsewhere`
-    are those of another piece."""
+    are those of another piece; `few` are those whose products are in `job.matmul`."""
     step = backward(graph, job.autograd, segments(graph, job.recompute), wanted)
-    return counted(name, step.graph, job, device, elsewhere)
+    return counted(name, step.graph, job, device, elsewhere, few if job.matmul else ())
 
 
 def counted(
-    name: str, step: Graph, job: Job, device: Device, elsewhere: Container[str] = ()
+    name: str, step: Graph, job: Job, device: Device, elsewhere: Container[str] = (),
+    few: Container[str] = (),
 ) -> Piece:  # fmt: skip
     """From the graph of forward and backward together."""
     rows = profile(step, reading("flops"))
@@ -62,11 +67,13 @@ def counted(
     for row in rows.rows:
         operations[phase(row.node)] += float(row.total.flops)  # type: ignore[arg-type]
         operations["recomputation"] += float(again(row).flops)  # type: ignore[arg-type]
-    saved, most = held(step)
+    run = narrow(step, few, job.matmul) if job.matmul else step
+    saved, most = held(run)
     return Piece(
         name, _elements(learned), _elements(t for t in learned if t.name.startswith(EXPERTS)),
         float(sum((job.kept.states(t) for t in learned), 0)),  # type: ignore[arg-type]
-        operations, {p: _seconds(step, p, device) for p in PHASES}, saved, most - saved,
+        operations, {p: _seconds(run, p, device) for p in PHASES}, saved, most - saved,
+        _elements(t for t in learned if t.name in few),
     )  # fmt: skip
 
 
@@ -93,6 +100,8 @@ def held(step: Graph) -> tuple[float, float]:
     made = {t.name for t in step.outputs}
     gathers = [n for n in step.nodes if n.op == "tile" and GATHERED in n.name]
     ranks = {n.outputs[0].name: prod(n.attrs["repeats"]) for n in gathers}
+    casts = [(n.outputs[0], n.inputs[0]) for n in step.nodes if n.origin == ORIGIN]
+    ranks |= {made.name: ranks[of.name] for made, of in casts if of and of.name in ranks}
     saved, most, ended = 0.0, 0.0, False
     for at in walk(step):
         most = max(most, float(at.bytes))  # type: ignore[arg-type]
@@ -110,8 +119,10 @@ def _seconds(step: Graph, name: str, device: Device) -> float:
     nodes = tuple(n for n in step.nodes if phase(n) == name)
     if not nodes:
         return 0.0
-    more = 1 / reach(device) - 1
+    narrowed = {n.name for n in nodes if n.inputs and n.inputs[0] and n.inputs[0].dtype == EIGHT}
+    more = {few: 1 / reach(device, EIGHT if few else "") - 1 for few in (True, False)}
     seconds = 0.0
-    for kernel in predict(replace(step, nodes=nodes), device).kernels:
-        seconds += kernel.time_s + (kernel.compute_s * more if kernel.kind in PRODUCTS else 0.0)
+    for k in predict(replace(step, nodes=nodes), device).kernels:
+        lost = k.compute_s * more[k.name in narrowed] if k.kind in PRODUCTS else 0.0
+        seconds += k.time_s + lost
     return seconds

@@ -23,8 +23,9 @@ class Split:
     `zero` is the stage of ZeRO: 1 spreads the optimizer's states over the data axis, 2 gradients
     too, 3 weights too (FSDP). `expert` of the data axis share the experts of a layer. A device
     has `interleave` pieces of the pipeline, which have `stages` layers (empty: as `spread` has
-    it). `sequence` spreads what lies between the tensor
-    parallel parts over their devices, by tokens (Korthikanti et al. 2022).
+    it); with `dual` each device has two stages, the i-th from either end, and micro-batches come
+    from both (DualPipe: DeepSeek-V3, arXiv:2412.19437, section 3.2.1). `sequence` spreads what lies
+    between the tensor parallel parts over their devices, by tokens (Korthikanti et al. 2022).
     """
 
     data: int = 1
@@ -36,6 +37,7 @@ class Split:
     interleave: int = 1
     sequence: bool = True
     stages: tuple[int, ...] = ()
+    dual: bool = False
 
     def __post_init__(self) -> None:
         for name in ("data", "tensor", "pipeline", "context", "expert", "interleave"):
@@ -48,6 +50,8 @@ class Split:
                 f"--expert {self.expert} does not divide the {self.replicas} devices of the data "
                 "axis that share experts"
             )
+        if self.dual and (self.pipeline % 2 or self.interleave > 1):
+            raise FlopwiseError("--dualpipe needs an even --pipeline, and no --interleave")
         if self.stages and len(self.stages) != self.pipeline * self.interleave:
             raise FlopwiseError(
                 f"--stages: {len(self.stages)} numbers of layers for {self.pieces} pieces"
@@ -83,7 +87,8 @@ class Split:
     def __str__(self) -> str:
         named = [f"{n} {getattr(self, n)}" for n in (*AXES, "expert", "interleave")
                  if getattr(self, n) > 1]  # fmt: skip
-        return ", ".join([*named, *([f"ZeRO-{self.zero}"] if self.zero else [])]) or "one device"
+        named += [*(["DualPipe"] if self.dual else []), *([f"ZeRO-{self.zero}"] * bool(self.zero))]
+        return ", ".join(named) or "one device"
 
 
 AXES = ("data", "tensor", "pipeline", "context")
@@ -94,7 +99,8 @@ class Job:
     """What one step is over: `micro` micro-batches on each replica, of `batch` samples (of `seq`
     tokens each); and how it is computed. Weights and activations are in `dtype`, gradients in
     `gradients`; weights of 16 bits have `masters`, a copy in 32 (Micikevicius et al. 2018), and
-    the optimizer keeps `states` (empty: in the type of what it updates)."""
+    the optimizer keeps `states` (empty: in the type of what it updates). The products of layers
+    are in `matmul` (empty: in `dtype`); routers, the head and the core of attention are not."""
 
     batch: int = 1
     seq: int = 1
@@ -106,6 +112,7 @@ class Job:
     autograd: Autograd = field(default_factory=Autograd)
     masters: bool = True
     states: str = ""
+    matmul: str = ""
 
     def __post_init__(self) -> None:
         for name, flag in (("batch", "batch"), ("seq", "seq"), ("micro", "accumulate")):
@@ -117,6 +124,8 @@ class Job:
             )
         if self.gradients not in ("float32", "bfloat16", "float16"):
             raise UnknownName(f"--gradients {self.gradients}: float32, bfloat16 or float16")
+        if self.matmul not in ("", "float8"):
+            raise UnknownName(f"--matmul {self.matmul}: float8, or leave it out")
         _ = self.kept
 
     @property

@@ -15,6 +15,7 @@ from flopwise.analyses.serving import graphs
 from flopwise.analyses.serving.decoder import Attention, Decoder, Experts, Latent, Layer
 from flopwise.analyses.training.step import Training
 from flopwise.devices import Device
+from flopwise.errors import FlopwiseError
 from flopwise.graph import BITS
 from flopwise.passes.training import with_loss
 
@@ -57,6 +58,8 @@ def of_graph(training: Training, job: Job, device: Device) -> tuple[Stage, ...]:
 def of_decoder(decoder: Decoder, split: Split, job: Job, device: Device) -> tuple[Stage, ...]:
     """Of a language model. Raises FlopwiseError where the split does not divide it."""
     part = sharded(decoder, split, job)
+    if job.matmul and job.matmul not in device.peak:
+        raise FlopwiseError(f"--matmul {job.matmul}: {device.name} has no peak for it")
     sizes, stages = spread(len(part.layers), split), []
     begins = (0, *accumulate(sizes))
     for i in range(split.pipeline):
@@ -96,11 +99,12 @@ def _piece(
     """Only layers run again; the head ends in the loss."""
     tokens = job.seq // split.context
     step = graphs.training(part, job.batch, tokens, split.shared, split.context)
-    graph = list(graphs.parts(part, step, job.dtype, job.dtype))[PLACES[name]].graph
+    found = list(graphs.parts(part, step, job.dtype, job.dtype))[PLACES[name]]
+    graph = found.graph
     if name == "head":
         graph = with_loss(graph, "cross-entropy", wide=True)
-    own = job if name == "layer" else replace(job, recompute="none")
-    return piece(name, graph, own, device, ("x",), elsewhere)
+    own = job if name == "layer" else replace(job, recompute="none", matmul="")
+    return piece(name, graph, own, device, ("x",), elsewhere, found.few)
 
 
 def _within(part: Decoder, layers: list[Layer], split: Split, job: Job) -> Iterator[Message]:
@@ -126,10 +130,17 @@ def _within(part: Decoder, layers: list[Layer], split: Split, job: Job) -> Itera
                       rounds, "micro")  # fmt: skip
     moe = [x.network for x in layers if isinstance(x.network, Experts)]
     if split.expert > 1 and moe:
-        # To the experts and back, forward and backward (GShard: Lepikhin et al. 2020).
-        sent = tokens / split.shared * moe[0].chosen * part.hidden * size
+        # To the experts and back, forward and backward (GShard: Lepikhin et al. 2020). What goes
+        # into products in 8 bits is sent in them, what comes out is not (DeepSeek-V3, 3.3.3).
+        sent = tokens / split.shared * moe[0].chosen * part.hidden * (_size(job) + size) / 2
         yield Message("expert: tokens to experts and back", "all-to-all", sent, split.expert,
-                      split.tensor * split.context, 2 * passes * len(moe))  # fmt: skip
+                      split.tensor * split.context, 2 * passes * len(moe),
+                      "micro" if split.dual else "")  # fmt: skip
+
+
+def _size(job: Job) -> float:
+    """Bytes of an element of what products read."""
+    return BITS[job.matmul or job.dtype] / 8
 
 
 def _exchanged(layer: Layer) -> float:
@@ -150,5 +161,5 @@ def _around(part: Decoder, ends: int, split: Split, job: Job) -> Iterator[Messag
     if split.pipeline > 1:
         # Each tensor parallel rank sends its share (Narayanan et al. 2021, section 4.1).
         yield Message("pipeline: activations and gradients", "send", whole / split.tensor,
-                      split.pipeline, split.replicas * split.tensor,
-                      2 * split.interleave)  # fmt: skip
+                      split.pipeline, split.replicas * split.tensor, 2 * split.interleave,
+                      "micro" if split.dual else "")  # fmt: skip

@@ -47,9 +47,9 @@ def machine(
         raise FlopwiseError(f"--tp {ranks}: must be 1 or more")
     link = _link(device, ranks) if link is None and ranks > 1 else link
     computed = weights.computed if weights.computed in device.peak else _near(device, dtype)
-    share = reach(device)
+    share, other = reach(device, computed), reach(device)
     rate, plain = device.rate(computed), device.rate(_near(device, dtype))
-    return Machine(device, ranks, link, rate * share, plain * share, computed, share)
+    return Machine(device, ranks, link, rate * share, plain * other, computed, share)
 
 
 def _link(device: Device, ranks: int) -> float:
@@ -73,8 +73,11 @@ def _near(device: Device, dtype: str) -> str:
     return other if dtype not in device.peak and other in device.peak else dtype
 
 
-def reach(device: Device) -> float:
-    """Of the peak, what a matrix product was measured to reach; else what is known of kind."""
+def reach(device: Device, dtype: str = "") -> float:
+    """Of the peak, what a matrix product was measured to reach (in 8 bits, where that was); else
+    what is known of kind."""
+    if dtype == "float8" and device.measured_float8 and dtype in device.peak:
+        return min(1.0, device.measured_float8 / device.peak[dtype])
     general = efficiency(device).shares["linear"].compute or 1.0
     peaks = [device.peak[d] for d in ("bfloat16", "float16", "float32") if d in device.peak]
     measured = device.measured_gemm / peaks[0] if device.measured_gemm and peaks else general

@@ -188,6 +188,7 @@ def test_the_slowest_stage_sets_the_pace(layers: list[int], more: int) -> None:
         (61, Split(pipeline=16), (2, *[4] * 14, 3)),
         (10, Split(pipeline=2, interleave=2), (2, 3, 3, 2)),
         (5, Split(pipeline=4), (0, 2, 2, 1)),
+        (126, Split(pipeline=16, interleave=8), (0, *[1] * 126, 0)),
         (5, Split(pipeline=2, stages=(1, 4)), (1, 4)),
     ],
 )

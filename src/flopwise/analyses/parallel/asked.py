@@ -166,10 +166,13 @@ def planned(
     wanted, others = Wanted.of(asked)
     if others:
         raise FlopwiseError(f"--plan takes no {', '.join(others)}")
+    if not is_config(source):
+        raise FlopwiseError(
+            "--plan needs the config.json of a language model; any other model is split by --data "
+            "and --zero alone"
+        )
     if wanted.seq is None or wanted.global_batch is None or count is None:
         raise FlopwiseError("--plan needs --count, --seq and --global-batch")
-    if not is_config(source):
-        raise FlopwiseError("--plan needs the config.json of a language model")
     if count < 1 or wanted.global_batch < 1:
         raise FlopwiseError("--count and --global-batch must be 1 or more")
     on = devices.find(device) if isinstance(device, str) else device

@@ -15,6 +15,7 @@ from flopwise.errors import FlopwiseError
 LONG = 32768  # tokens from which on sequences are split
 MICRO = (1, 2, 4, 8)
 RECOMPUTED = ("none", "full")
+INTERLEAVED = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ def _splits(decoder: Decoder, count: int, node: int, seq: int) -> Iterator[Split
     experts = max((x.network.count for x in decoder.layers if isinstance(x.network, Experts)),
                   default=1)  # fmt: skip
     for tensor in _divisors(min(node, count)):
-        for pipeline in _divisors(len(decoder.layers)):
+        for pipeline in (p for p in _divisors(count // tensor) if p <= len(decoder.layers)):
             for context in _divisors(16) if seq >= LONG else (1,):
                 inner = tensor * pipeline * context
                 if count % inner:
@@ -92,7 +93,7 @@ def _splits(decoder: Decoder, count: int, node: int, seq: int) -> Iterator[Split
                 axes = Split(data, tensor, pipeline, context)
                 for expert in (e for e in _divisors(experts) if data % e == 0):
                     for zero in (1, 3) if pipeline == 1 else (1,):
-                        for interleave in (1, 2) if pipeline > 1 else (1,):
+                        for interleave in INTERLEAVED if pipeline > 1 else (1,):
                             yield replace(axes, expert=expert, zero=zero, interleave=interleave)
 
 
@@ -116,4 +117,7 @@ def _reasons(found: Layout, best: Layout) -> Iterator[str]:
         yield f"the bubble takes {found.waiting / found.seconds:.1%}"
     again = found.operations / found.model_operations - 1
     if again >= 0.01:
-        yield f"{again:.0%} more operations, run again to save memory"
+        what = "run again to save memory" if found.job.recompute == "full" else (
+            "scores of fused attention that its backward computes again"
+        )  # fmt: skip
+        yield f"{again:.0%} more operations, {what}"

@@ -150,7 +150,7 @@ def spread(layers: int, split: Split) -> tuple[int, ...]:
     pieces, given = split.pieces, split.stages
     if given and (sum(given) != layers or min(given) < 0 or 0 in given[1:-1]):
         raise FlopwiseError(f"--stages: {given} are not {layers} layers, some in each piece")
-    if pieces > layers:
+    if pieces > layers + 2:
         times = f" x --interleave {split.interleave}" if split.interleave > 1 else ""
         raise FlopwiseError(f"--pipeline {split.pipeline}{times} is more than the {layers} layers")
     if given or layers % pieces == 0:

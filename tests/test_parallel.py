@@ -430,7 +430,7 @@ BAD = {
     ("--expert", 2): "the model has no experts",
     ("--expert", 3): "--expert 3 does not divide the 8 devices",
     ("--zero", 4): "--zero 4: must be 0, 1, 2 or 3",
-    ("--interleave", 17): "--pipeline 2 x --interleave 17 is more than the 32 layers",
+    ("--interleave", 18): "--pipeline 2 x --interleave 18 is more than the 32 layers",
     ("--pipeline", 1, "--interleave", 2, "--count", 32): "needs a --pipeline of 2",
     ("--data", 0): "--data 0: must be 1 or more",
     ("--tensor", -1): "--tensor -1: must be 1 or more",

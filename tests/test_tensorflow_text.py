@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import flopwise
-from flopwise.errors import UnreadableModel
+from flopwise.errors import UnknownSize, UnreadableModel
 from support.tensorflow_files import Nodes, frozen
 
 # As tf.io.write_graph writes it: names of types, sizes of -1, bytes with escapes.
@@ -115,3 +115,17 @@ def test_a_library_in_text(tmp_path: Path) -> None:
     } }
     """
     assert flopwise.count(write(tmp_path, text)).total().mac == 5 * 7 * 3
+
+
+def test_placeholders_of_old_graphs_are_open(tmp_path: Path) -> None:
+    """Up to version 21 a shape without axes is any shape."""
+    text = """
+    node { name: "x" op: "Placeholder" attr { key: "dtype" value { type: DT_FLOAT } }
+           attr { key: "shape" value { shape { } } } }
+    node { name: "y" op: "Relu" input: "x" }
+    versions { producer: %d }
+    """
+    assert flopwise.count(write(tmp_path, text % 22)).total().cmp == 1
+    with pytest.raises(UnknownSize, match="the size of input 'x'"):
+        flopwise.count(write(tmp_path, text % 21))
+    assert flopwise.count(write(tmp_path, text % 21), inputs=(4, 5)).total().cmp == 20

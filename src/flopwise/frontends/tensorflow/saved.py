@@ -12,6 +12,10 @@ from flopwise.frontends.tensorflow.tensors import shape_of
 from flopwise.frontends.wire import Message, Wire
 from flopwise.graph import Graph, Tensor
 
+# The last version of GraphDef that could not tell a scalar from a placeholder of any shape:
+# the shape function of Placeholder in tensorflow/core/ops/array_ops.cc.
+LOOSE = 21
+
 # What ends in itself and is no result.
 SILENT = ("NoOp", "Assert", "SaveV2", "RestoreV2", "MergeV2Checkpoints", "PrintV2", "Const",
           "Placeholder", "PlaceholderWithDefault")  # fmt: skip
@@ -88,17 +92,20 @@ def frozen(wire: Wire, name: str) -> Graph:
     ends = [n for n, m in block.messages.items() if n not in used and m.get("op") not in SILENT]
     try:
         placeholders = [n for n, m in block.messages.items() if m.get("op") == "Placeholder"]
-        inputs = [_fed(block, n) for n in placeholders if n in used]
+        old = message.get("versions", {}).get("producer", LOOSE + 1) <= LOOSE
+        inputs = [_fed(block, n, old) for n in placeholders if n in used]
         return _graph(block, inputs, ends, name)
     except UnreadableModel as error:
         raise UnreadableModel(f"{wire.where}: {printable(str(error))}") from None
 
 
-def _fed(block: Block, name: str) -> Tensor:
+def _fed(block: Block, name: str, old: bool) -> Tensor:
+    """A placeholder; in `old` graphs one without axes is one of any shape."""
     attrs = {a.get("key"): a.get("value", {}) for a in block.messages[name].get("attr", ())}
     shape = attrs["shape"].get("shape", {}) if "shape" in attrs else {"unknown": 1}
     dtype = dtype_of(attrs.get("dtype", {}).get("type", 0))
-    block.values[name] = (Tensor(block.model.unique(name), shape_of(shape), dtype, "input"),)
+    sizes = shape_of(shape) or (None if old else shape_of(shape))
+    block.values[name] = (Tensor(block.model.unique(name), sizes, dtype, "input"),)
     return block.values[name][0]
 
 

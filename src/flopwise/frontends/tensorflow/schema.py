@@ -33,7 +33,10 @@ FUNCTION: Schema = {
     4: ("ret", [{1: ("key", TEXT), 2: ("value", TEXT)}]),
 }  # fmt: skip
 HEADER: Schema = {1: ("signature", SIGNATURE)}
-GRAPH: Schema = {1: ("node", [NODE]), 2: ("library", {1: ("function", SPANS)})}
+GRAPH: Schema = {
+    1: ("node", [NODE]), 2: ("library", {1: ("function", SPANS)}),
+    4: ("versions", {1: ("producer", INT)}),
+}  # fmt: skip
 
 INFO: Schema = {1: ("name", TEXT), 2: ("dtype", INT), 3: ("shape", SHAPE)}
 NAMED: Schema = {1: ("key", TEXT), 2: ("value", INFO)}

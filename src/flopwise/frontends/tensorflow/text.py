@@ -40,7 +40,10 @@ FUNCTION: Fields = {
     "signature": (1, SIGNATURE), "node_def": (3, NODE),
     "ret": (4, {"key": (1, BYTES), "value": (2, BYTES)}),
 }  # fmt: skip
-GRAPH: Fields = {"node": (1, NODE), "library": (2, {"function": (1, FUNCTION)})}
+GRAPH: Fields = {
+    "node": (1, NODE), "library": (2, {"function": (1, FUNCTION)}),
+    "versions": (4, {"producer": (1, INT)}),
+}  # fmt: skip
 
 TYPES = (
     "INVALID", "FLOAT", "DOUBLE", "INT32", "UINT8", "INT16", "INT8", "STRING", "COMPLEX64",

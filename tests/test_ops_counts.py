@@ -4,6 +4,7 @@ run on numbers that keep a tally."""
 from __future__ import annotations
 
 from collections import Counter
+from dataclasses import replace
 from itertools import combinations, product
 from typing import Any
 
@@ -12,8 +13,10 @@ import pytest
 from flopwise import ops
 from flopwise.counts import Counts
 from flopwise.dims import symbol
+from flopwise.graph import Tensor
 from flopwise.tally import Number, absolute, exp, less, maximum, minimum, sqrt
 from support.single import single
+from support.work import work
 
 
 class Ledger:
@@ -282,3 +285,16 @@ def test_grouped_matmul_reads_no_more_matrices_than_rows() -> None:
     few, many = (single("grouped_matmul", (t, 64), (8, 64, 32)) for t in (2, 100))
     assert ops.count(few).read == 4 * (2 * 64 + 2 * 64 * 32)
     assert ops.count(many).read == 4 * (100 * 64 + 8 * 64 * 32)
+
+
+def test_nodes_that_are_alike_are_counted_once() -> None:
+    """The layers of a network repeat; what differs in what a formula sees is counted anew."""
+    first = single("add", (2, 3), (1, 3))
+    counted, other = ops.count(first), replace(first, name="other")
+    with work(at_most=20):
+        assert ops.count(other) is counted
+    apart = [single("add", (2, 3), (2, 3)), single("sub", (2, 3), (1, 3))]
+    apart.append(single("add", Tensor("x", (2, 3), "float16", role="input"), (1, 3)))
+    twice = single("add", *[Tensor("x", (2, 3), role="input")] * 2)
+    counts = [ops.count(node) for node in (first, *apart, twice)]
+    assert [c.bytes for c in counts if c] == [4 * 15, 4 * 18, 4 * 15, 2 * 12 + 4 * 3, 4 * 12]

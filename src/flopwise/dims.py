@@ -46,16 +46,17 @@ Monomial: TypeAlias = tuple[tuple[str, int], ...]
 class Expr:
     """A polynomial: monomials with their coefficients; never a mere number."""
 
-    __slots__ = ("terms",)
+    __slots__ = ("hashed", "terms")
 
     def __init__(self, terms: Mapping[Monomial, Any]) -> None:
-        self.terms = terms
+        self.terms, self.hashed = terms, 0
 
-    def __hash__(self) -> int:
-        return hash(frozenset(self.terms.items()))
+    def __hash__(self) -> int:  # found once: shapes are looked up over and over
+        self.hashed = self.hashed or hash(frozenset(self.terms.items()))
+        return self.hashed
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Expr) and self.terms == other.terms
+        return self is other or (isinstance(other, Expr) and self.terms == other.terms)
 
     def __add__(self, other: Any) -> Any:
         if (terms := _terms(other)) is None:
@@ -193,10 +194,9 @@ def render(dim: Dim, order: Sequence[str] = (), times: str = "*") -> str:
     """The size as text that Python can read; `order` puts some factors first."""
     if not isinstance(dim, Expr):
         return str(dim)
-    rank = {name: i for i, name in enumerate(order)}
     terms = []
-    for monomial, coefficient in dim.terms.items():
-        factors = sorted((rank.get(a, len(rank)), a, -p) for a, p in monomial)
+    for powers, coefficient in dim.terms.items():
+        factors = sorted((order.index(a) if a in order else len(order), a, -p) for a, p in powers)
         texts = [a if p == -1 else f"{a}**{-p}" for _, a, p in factors]
         head = [str(abs(coefficient))] if abs(coefficient) != 1 or not texts else []
         sign = " - " if coefficient < 0 else " + "
@@ -218,7 +218,7 @@ def _terms(value: Any) -> Any:
 
 def _build(terms: Mapping[Monomial, Any]) -> Any:
     kept = {m: c if type(c) is int else _plain(c) for m, c in terms.items() if c}
-    return Expr(kept) if kept.keys() - {()} else kept.get((), 0)
+    return Expr(kept) if len(kept) > (() in kept) else kept.get((), 0)
 
 
 def _plain(value: Any) -> Any:

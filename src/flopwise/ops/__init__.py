@@ -166,10 +166,46 @@ def shapes(tensors: Sequence[Any]) -> tuple[Shape | None, ...]:
     return tuple([t.shape if t is not None and t.known else None for t in tensors])
 
 
+_COUNTED: dict[Any, Counts | None] = {}
+MOST = 4096  # counts that are kept
+
+
 def count(node: Node) -> Counts | None:
     """The counts of one node; None when its operator, one of its shapes or a value that
     its formula asks for is unknown."""
     entry = find(node.op)
+    alike = _alike(node, entry)
+    if alike is None:
+        return _counted(node, entry)
+    if alike not in _COUNTED:
+        if len(_COUNTED) >= MOST:
+            _COUNTED.clear()
+        _COUNTED[alike] = _counted(node, entry)
+    return _COUNTED[alike]
+
+
+def _alike(node: Node, entry: Op | None) -> Any:
+    """What nodes of equal counts have in common: the layers of a network repeat. None where
+    a formula may look at more: at values, at names."""
+    if entry is None or entry.family == "optimizers":
+        return None
+    inputs, names = [], set()
+    for tensor in node.inputs:
+        if tensor is not None and tensor.value is not None:
+            return None
+        names.add(tensor and tensor.name)
+        inputs.append(tensor and (tensor.shape, tensor.dtype, tensor.stored))
+    outputs = [(t.shape, t.dtype, t.stored) for t in node.outputs]
+    attrs = tuple(node.attrs.items())
+    key = entry.count, len(names), tuple(inputs), tuple(outputs), attrs
+    try:
+        hash(key)
+    except TypeError:
+        return None
+    return key
+
+
+def _counted(node: Node, entry: Op | None) -> Counts | None:
     if entry is None or not resolved(node):
         return None if entry is None or not entry.view else Counts()  # views cost nothing
     axes = bind(node, entry)

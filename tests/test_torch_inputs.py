@@ -350,3 +350,15 @@ def test_a_library_makes_models_by_name(source: str) -> None:
 
 def test_numpy_scalars_and_arrays() -> None:
     assert macs(Lengths(), (numpy.zeros((5, 4), dtype=numpy.float32), torch.tensor(2))) == 40
+
+
+def test_tensors_that_are_compared_whole() -> None:
+    """One that is compared with itself is equal; two whose values nobody knows are not."""
+
+    class Compares(Two):
+        def forward(self, x: Any, y: Any) -> Any:  # type: ignore[override]
+            same, other = torch.equal(x, x), torch.equal(x, y)
+            return self.linear(x) if same and not other else x
+
+    profile = flopwise.count(Compares(), inputs=((2, 4), (2, 4)))
+    assert profile.total().mac == 32 and profile.total().cmp == 16 and profile.coverage == 1

@@ -177,6 +177,8 @@ SLOW = {("resnet", "trace"), ("mobilenet", "script")}  # seconds of torch's own,
     [(n, how) for n in MODELS for how in ("script", "trace") if (n, how) not in SLOW],
 )
 def test_an_archive_counts_as_its_module(name: str, how: str, tmp_path: Path) -> None:
+    if (name, how) == ("attention", "trace") and torch.__version__ < "2.5":
+        pytest.skip("torch 2.4 traces its fused kernel, which has no shapes there")
     make, inputs = MODELS[name]
     module = make().eval()
     expected = flopwise.count(module, inputs=inputs)

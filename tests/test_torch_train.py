@@ -264,3 +264,23 @@ def test_the_command_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> No
 def test_a_file_states_a_forward() -> None:
     with pytest.raises(UnknownName, match="--mode: not for caffe models; a file states one"):
         flopwise.count("examples/vgg16.prototxt", mode="train")
+
+
+@pytest.mark.parametrize("kind", [nn.LSTM, nn.GRU, nn.RNN])
+def test_real_inputs_count_as_their_shapes(kind: Any) -> None:
+    """Autograd takes recurrent layers apart before the trace sees them; weights are shapes."""
+    module = kind(4, 8, 2, bidirectional=True)
+    x = torch.randn(5, 2, 4)
+    assert macs(module, x) == macs(module, (5, 2, 4))
+    assert macs(module, {"input": x}) == macs(module, x)
+    packed = nn.utils.rnn.pack_sequence([torch.randn(5, 4), torch.randn(3, 4)])
+    steps = macs(module, (packed,))
+    assert 0 < steps < macs(module, x)
+
+
+def test_an_input_that_asks_for_its_gradient_gets_one() -> None:
+    x = torch.randn(5, 8)
+    one = nn.Linear(8, 8)
+    assert macs(one, x) == 2 * ONE
+    assert macs(one, x.requires_grad_()) == 3 * ONE
+    assert x.grad is None and not x.is_meta

@@ -208,7 +208,9 @@ def run(
                 return module(*given.args, **given.kwargs)
             stack.enter_context(torch.enable_grad())
             stack.enter_context(train.on_shapes(module, recorder))
-            outputs = module(*given.args, **given.kwargs)
+            outputs = module(
+                *train.leaves(given.args, recorder), **train.leaves(given.kwargs, recorder)
+            )
             train.backward(outputs, recorder, request.options.get("loss"))
             return outputs
     except FlopwiseError:

@@ -113,6 +113,8 @@ class Recorder(TorchDispatchMode):
     ) -> Any:  # fmt: skip
         """The results of an operator on shapes; on values where they decide the shape."""
         if plan.asks_data and not operands.constant and _is_condition(func, args):
+            if len(args) > 1 and args[0] is args[1]:  # self-attention asks so of its operands
+                return True
             return self.decisions.setdefault(place(), False)
         if plan.asks_data or (operands.to_cpu and self._readable(func, args)):
             return self._on_values(func, args, kwargs)

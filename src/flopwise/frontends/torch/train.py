@@ -36,6 +36,21 @@ def on_shapes(module: torch.nn.Module, recorder: Recorder) -> Iterator[None]:
     yield
 
 
+def leaves(given: Any, recorder: Recorder) -> Any:
+    """The arguments with shapes in place of real floats: these meet meta weights also where
+    autograd takes an operator apart past the trace, as it does an LSTM."""
+    kind = type(given)
+    if kind is torch.Tensor and given.is_floating_point() and not given.is_meta:
+        return recorder.values.stand_in(given).requires_grad_(given.requires_grad)
+    if kind is dict:
+        return {k: leaves(v, recorder) for k, v in given.items()}
+    if kind in (list, tuple):
+        return kind(leaves(v, recorder) for v in given)
+    if isinstance(given, tuple) and hasattr(given, "_fields"):
+        return kind(*(leaves(v, recorder) for v in given))
+    return given
+
+
 def _substitute(kept: Any, stand_ins: Mapping[int, torch.nn.Parameter]) -> None:
     if isinstance(kept, dict):
         for name, value in kept.items():

@@ -26,7 +26,7 @@ plain({
     "hardsigmoid": "hard_sigmoid", "hardtanh": "hard_tanh", "hardswish": "hard_swish",
     "log_sigmoid log_sigmoid_forward": "logsigmoid", "rrelu rrelu_with_noise": "leaky_relu",
     "prelu _prelu_kernel": "prelu",
-    "eq equal": "equal", "ne not_equal": "not_equal", "lt less": "less", "gt greater": "greater",
+    "eq": "equal", "ne not_equal": "not_equal", "lt less": "less", "gt greater": "greater",
     "le less_equal": "less_equal", "ge greater_equal": "greater_equal",
     "maximum max.other fmax clamp_min clip_min": "max", "minimum min.other fmin clamp_max": "min",
     "sign sgn signbit heaviside": "sign", "isfinite isposinf isneginf": "isinf",
@@ -36,6 +36,15 @@ plain({
     "__lshift__ __rshift__ bitwise_left_shift bitwise_right_shift": "shift",
     "fmod remainder": "mod",
 })  # fmt: skip
+
+
+@aten("equal")
+def all_equal(self: Tensor, other: Tensor) -> Step | None:
+    """One comparison per element, of tensors that fit; the result is a Python number."""
+    if self.shape != other.shape:
+        return None
+    made = torch.empty(self.shape, dtype=torch.bool, device="meta")
+    return Step("equal", (self, other), {}, (made,))
 
 
 @aten("add", "sub", "__add__")

@@ -96,7 +96,8 @@ class Interpreter(Expressions):
         except Placed:
             raise
         except UnreadableModel as error:
-            raise Placed(f"{line(node, scope)}: {error}") from error.__cause__
+            told = str(error).removeprefix(f"{line(node, scope)}: ")  # where the trace said so
+            raise Placed(f"{line(node, scope)}: {told}") from error.__cause__
         except FlopwiseError:
             raise
         except Exception as error:

@@ -39,6 +39,7 @@ class _Storages:
     homes: dict[str, str] = field(default_factory=dict)
     ends: dict[str, int] = field(default_factory=dict)
     live: dict[str, Dim] = field(default_factory=dict)
+    due: dict[int, list[str]] = field(default_factory=dict)
     total: Dim = 0
 
     def enter(self, tensor: Tensor, home: str, now: int) -> None:
@@ -49,19 +50,21 @@ class _Storages:
             self.live[home] = tensor.bytes if tensor.known else 0
             self.total = self.total + self.live[home]
         self.ends[home] = max(self.ends.get(home, now), self.last.get(tensor.name, now))
+        self.due.setdefault(self.ends[home], []).append(home)
 
-    def release(self, node: Node, now: int) -> None:
-        """Only what a node touches can end there."""
-        for tensor in (*node.inputs, *node.outputs):
-            home = self.homes.get(tensor.name, ELSEWHERE) if tensor is not None else ELSEWHERE
+    def release(self, now: int) -> None:
+        """What ends here, unless a view of it lives on."""
+        for home in self.due.pop(now, ()):
             if home in self.live and self.ends[home] <= now:
                 self.total = self.total - self.live.pop(home)
 
 
-def walk(graph: Graph, held: bool = False) -> Iterator[Instant]:
+def walk(
+    graph: Graph, held: bool = False, until: Mapping[str, int] | None = None
+) -> Iterator[Instant]:
     """Each operator in turn. With `held` the inputs of the graph stay to the end, as with a
-    caller that keeps them."""
-    storages = _Storages(_last_uses(graph, held))
+    caller that keeps them; other tensors at least `until` the operator that it gives."""
+    storages = _Storages(_last_uses(graph, held, until or {}))
     for tensor in graph.inputs:
         storages.enter(tensor, tensor.name, -1)
     for i, node in enumerate(graph.nodes):
@@ -70,7 +73,7 @@ def walk(graph: Graph, held: bool = False) -> Iterator[Instant]:
                 storages.enter(output, _home(node, output, storages, i), i)
         own: Dim = node.attrs.get("workspace", 0)
         yield Instant(i, node, storages.total + own, storages.live, own)
-        storages.release(node, i)
+        storages.release(i)
 
 
 def _home(node: Node, output: Tensor, storages: _Storages, now: int) -> str:
@@ -91,12 +94,13 @@ def _home(node: Node, output: Tensor, storages: _Storages, now: int) -> str:
     return held if node.attrs.get("reuse") and dies else output.name
 
 
-def _last_uses(graph: Graph, held: bool) -> dict[str, int]:
+def _last_uses(graph: Graph, held: bool, until: Mapping[str, int]) -> dict[str, int]:
     """The last operator that reads each tensor; outputs outlive them all."""
     last: dict[str, int] = {}
     for i, node in enumerate(graph.nodes):
         for tensor in node.inputs:
             if tensor is not None and tensor.role not in KEPT:
                 last[tensor.name] = i
+    last |= {name: max(end, last.get(name, end)) for name, end in until.items()}
     kept = (*graph.outputs, *graph.inputs) if held else graph.outputs
     return last | {t.name: len(graph.nodes) for t in kept}

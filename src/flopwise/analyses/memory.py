@@ -7,7 +7,8 @@ from dataclasses import dataclass, replace
 
 from flopwise import ops
 from flopwise.analyses import buffers
-from flopwise.analyses.liveness import KEPT, walk
+from flopwise.analyses.callers import returns
+from flopwise.analyses.liveness import KEPT, Instant, walk
 from flopwise.analyses.scratch import scratched
 from flopwise.dims import Dim, Expr, floordiv, maximum, prod
 from flopwise.errors import UnknownName, nearest
@@ -130,9 +131,18 @@ def _peak(steps: list[tuple[Moment, dict[str, Dim]]]) -> tuple[Dim, int]:
 
 def _steps(graph: Graph, runtime: str) -> Iterator[tuple[Moment, dict[str, Dim]]]:
     """Each operator with the storages that live while it runs."""
-    for at in buffers.walk(graph) if runtime == "onnxruntime" else walk(graph):
+    for at in _lived(graph, runtime):
         inside = _inside(at.node, runtime)
         yield Moment(at.node.name, at.node.op, at.bytes + inside), dict(at.live)
+
+
+def _lived(graph: Graph, runtime: str) -> Iterator[Instant]:
+    """By onnxruntime's plan; as Python holds them where it runs the modules; else in bare need."""
+    if runtime == "onnxruntime":
+        return buffers.walk(graph)
+    if graph.format == "torch":
+        return walk(graph, held=True, until=returns(graph))
+    return walk(graph)
 
 
 def _inside(node: Node, runtime: str) -> Dim:

@@ -22,7 +22,7 @@ def accepts(source: Any, head: bytes) -> bool:
 
 def load(source: Path, request: Request) -> Graph:
     """Lower what the heads of a symbol depend on; labels that only a loss reads vanish."""
-    from flopwise.frontends.mxnet import layers, mathematics, tensors, vision  # noqa: F401
+    from flopwise.frontends.mxnet import layers, mathematics, quantized, tensors, vision  # noqa: F401
     from flopwise.frontends.mxnet.lowering import Net
     from flopwise.frontends.mxnet.symbol import parse
 

@@ -73,6 +73,13 @@ def plain(op: str) -> str:
     return name.removesuffix("scalar").rstrip("_")
 
 
+# How many operands quantised operators have; 0: a third of what they read.
+RANGED = {
+    "quantized_conv": 3, "quantized_fully_connected": 3, "quantized_elemwise_add": 2,
+    "quantized_batch_norm": 5, "quantized_concat": 0,
+}  # fmt: skip
+
+
 class Net:
     """What the heads of a symbol depend on, lowered one by one."""
 
@@ -123,6 +130,10 @@ class Net:
         return needed
 
     def _unused(self, s: Symbol) -> tuple[int, ...]:
+        name = plain(s.op)
+        if name in RANGED:  # behind the operands stand the two ends of the range of each
+            count = RANGED[name] - s.flag("no_bias") if RANGED[name] else len(s.inputs) // 3
+            return tuple(range(count, len(s.inputs)))
         if s.op != "RNN":
             return entry(s).unused
         # Gluon concatenates the weights of a network before each use: as one vector they
@@ -160,6 +171,9 @@ class Net:
         if len(s.inputs) < known.least:
             raise UnreadableModel(f"{len(s.inputs)} inputs, and it takes {known.least} at least")
         unused = self._unused(s)
+        if known.lower is unknown:  # a range that what it reads does not tell
+            ranges = (k for k, (i, n) in enumerate(s.inputs) if n >= len(self.values.get(i, ())))
+            unused = (*unused, *(k for k in ranges if s.inputs[k][1] in (1, 2)))
         x: list[Any] = [
             None if place in unused else self.value(*source)
             for place, source in enumerate(s.inputs)

@@ -10,6 +10,7 @@ from math import isfinite
 from typing import Any
 
 from flopwise.errors import UnreadableModel
+from flopwise.frontends.mxnet.fused import inlined
 from flopwise.sizes import LARGEST
 
 Source = tuple[int, int]
@@ -88,8 +89,8 @@ def parse(text: str, where: str) -> SymbolFile:
     nodes = content.get("nodes") if isinstance(content, dict) else None
     if not isinstance(nodes, list) or not nodes:
         raise UnreadableModel(f"{where}: no MXNet symbol: it holds no list of nodes")
+    nodes, heads = inlined(nodes, content.get("heads"))
     symbols = tuple(_symbol(i, node, len(nodes), where) for i, node in enumerate(nodes))
-    heads = content.get("heads")
     if not heads:
         read = {source for s in symbols for source, _ in s.inputs}
         heads = [[s.id, 0] for s in symbols if s.id not in read]

@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from dataclasses import FrozenInstanceError
 from fractions import Fraction
+from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flopwise.counts import ELEMENTARY, FIELDS, ZERO, Counts, dots, summed, together
+import flopwise
+from flopwise import dims, plugins
+from flopwise.counts import (
+    ELEMENTARY,
+    FIELDS,
+    ZERO,
+    Counts,
+    decimal,
+    divide,
+    dots,
+    summed,
+    together,
+)
 from flopwise.dims import symbol
 
 N, K = symbol("N"), symbol("K")
@@ -92,3 +105,37 @@ def test_sums_of_many_are_those_of_one_by_one() -> None:
     assert summed([n, 1, h, -1 * n, -1]) == h
     assert summed([n, 2, -1 * n]) == 2
     assert Counts(mac=n, read=1).moving(h, 4) == Counts(mac=n) + Counts(read=h + 1, write=4)
+
+
+def test_quotients_that_are_no_whole_numbers_add_up_in_letters() -> None:
+    """7/3 in one layer, H/2 in the next: exact until the sum is printed."""
+    height = symbol("H")
+    total = summed([divide(7, 3), divide(height, 2), height, divide(8, 2)])
+    assert total == height * Fraction(3, 2) + Fraction(19, 3)
+    assert decimal(dims.at(total, {"H": 3})) == pytest.approx(4.5 + 19 / 3)
+    assert (divide(8, 2), decimal(divide(7, 2)), divide(7, height)) == (4, 3.5, 7 // height)
+
+
+UPSCALED = """
+input: "data" input_shape { dim: 1 dim: 5 dim: 8 dim: 8 }
+layer { name: "a" type: "Deconvolution" bottom: "data" top: "a"
+  convolution_param { num_output: 7 kernel_size: 3 stride: 2 } }
+layer { name: "p" type: "Pooling" bottom: "a" top: "p"
+  pooling_param { pool: AVE global_pooling: true } }
+layer { name: "b" type: "Deconvolution" bottom: "p" top: "b"
+  convolution_param { num_output: 3 kernel_size: 3 stride: 2 } }
+"""
+
+
+@pytest.mark.parametrize("name", sorted(plugins.load_all("conventions")))
+def test_every_convention_reads_free_sizes_as_it_reads_numbers(tmp_path: Path, name: str) -> None:
+    """A transposed convolution of stride 2 behind sizes that are numbers: some tools divide by 4
+    what 4 does not divide."""
+    network = tmp_path / "upscaled.prototxt"
+    network.write_text(UPSCALED)
+    free = flopwise.count(network, inputs="Nx5xHxW", convention=name)
+    numbers = flopwise.count(network, inputs="2x5x24x32", convention=name)
+    found = free.at(N=2, H=24, W=32).value()
+    assert found == pytest.approx(numbers.value(), rel=1e-12)
+    value = free.value()
+    assert decimal(dims.at(value, {"N": 2, "H": 24, "W": 32})) == pytest.approx(numbers.value())

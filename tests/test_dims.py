@@ -180,6 +180,10 @@ def test_putting_expressions_in_agrees_with_putting_numbers_in(tree, inner, size
         (H / 2 + N / 4 * 3 - H, "-1/2*H + 3/4*N"),
         ((H / 2) // 3, "(H//6)"),
         ((H + 1) // Fraction(1, 2), "2*H + 2"),
+        ((H // 4 + (7 - H // 4 % 7) % 7) // 7, "((H + 24)//28)"),
+        ((H // 4 + H // 4 % 2) // 2, "((H + 4)//8)"),
+        ((H // 4 - H // 4 % 2) // 2, "(H//8)"),
+        (-(H // 4) // 7, "-((H + 24)//28)"),
     ],
 )
 def test_canonical_text(size, text):

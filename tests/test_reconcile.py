@@ -19,6 +19,7 @@ from flopwise.analyses.reconcile.search import CHANCE, search
 from flopwise.analyses.reconcile.variants import variants
 from flopwise.cli import main
 from flopwise.errors import FlopwiseError
+from flopwise.reports.reconciliation import page
 from support import torchvision_ops
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
@@ -270,6 +271,45 @@ def test_a_plainer_reading_stands_for_those_that_add_to_it() -> None:
     said = [(e.reading.counted, set(e.reading.departures)) for e in verdict.explanations]
     for i, (counted, departures) in enumerate(said):
         assert not any(c == counted and departures > d for c, d in said[:i])
+
+
+@pytest.mark.parametrize(
+    ("least", "rows", "explained"),
+    [(400, 2, True), (300, 2, False), (300, 1, True), (200, 2, False), (200, 1, True)],
+)
+def test_another_size_is_counted_again_where_the_network_may_act_otherwise(
+    least: int, rows: int, explained: bool
+) -> None:
+    """The trace with free sizes does what is done at 224: below `least`, take the rows twice.
+    The claims are of 384, with its rows taken once or twice."""
+    torch = pytest.importorskip("torch")
+
+    class Picky(torch.nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.layer = torch.nn.Conv2d(3, 8, 3)
+
+        def forward(self, x):
+            if x.shape[3] < least:  # of no weight
+                x = x.contiguous()
+            return self.layer(x.repeat(1, 1, 2, 1) if x.shape[2] < least and rows == 2 else x)
+
+    claim = f"{3 * 9 * 8 * (384 * rows - 2) * 382} MACs"
+    verdict = flopwise.reconcile(Picky(), claim, inputs=(1, 3, 224, 224))
+    assert verdict.explained is explained
+
+
+def test_a_network_of_one_size_says_that_no_other_was_searched() -> None:
+    torch = pytest.importorskip("torch")
+
+    class Rows(torch.nn.Module):
+        def forward(self, x):
+            return sum((row @ row.mT for row in x.unbind(2)), x.new_zeros(()))
+
+    profile = flopwise.count(Rows(), inputs=(1, 3, 8, 8))
+    verdict = flopwise.reconcile(Rows(), "7 GMACs", profile=profile)
+    text = page([verdict], profile).blocks[0]
+    assert "Other input sizes were not searched: the model needs a number" in text
 
 
 def test_nothing_explains_it() -> None:

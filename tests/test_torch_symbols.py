@@ -7,6 +7,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 import flopwise
+from flopwise.dims import symbol
 from flopwise.errors import UnknownSize
 
 torch = pytest.importorskip("torch")
@@ -44,6 +45,40 @@ class Pyramid(nn.Module):
         return F.adaptive_avg_pool2d(torch.cat([back, x], 1), 1).flatten(1)
 
 
+class Windows(nn.Module):
+    """Attention in windows: padded to a multiple of 7, shifted, put back, and halved, padded to
+    an even size. A `grid` is a number of windows that the module was built for."""
+
+    def __init__(self, grid: int = 0) -> None:
+        super().__init__()
+        self.patches = nn.Conv2d(3, 8, 4, stride=4)
+        self.mix, self.halved, self.grid = nn.Linear(8, 24), nn.Linear(32, 8), grid
+
+    def windows(self, x: Any) -> Any:
+        n, h, w, c = x.shape
+        x = F.pad(x, (0, 0, 0, (7 - w % 7) % 7, 0, (7 - h % 7) % 7))
+        _, high, wide, _ = x.shape
+        x = torch.roll(x, (-3, -3), (1, 2))
+        x = x.view(n, high // 7, 7, wide // 7, 7, c).permute(0, 1, 3, 2, 4, 5).reshape(-1, 49, c)
+        q, k, v = self.mix(x).chunk(3, -1)
+        x = (q @ k.transpose(1, 2)).softmax(-1) @ v
+        high, wide = (self.grid * 7, self.grid * 7) if self.grid else (high, wide)
+        x = x.view(n, high // 7, wide // 7, 7, 7, c).permute(0, 1, 3, 2, 4, 5)
+        return x.reshape(n, high, wide, c)[:, :h, :w]
+
+    def forward(self, x: Any) -> Any:
+        x = self.patches(x).permute(0, 2, 3, 1)
+        for _ in range(3):
+            x = self.windows(self.windows(x))
+            n, h, w, c = x.shape
+            if self.grid:
+                continue
+            x = F.pad(x, (0, 0, 0, w % 2, 0, h % 2))
+            x = x.reshape(n, (h + h % 2) // 2, 2, (w + w % 2) // 2, 2, c).permute(0, 1, 3, 4, 2, 5)
+            x = self.halved(x.flatten(3))
+        return x
+
+
 class Rows(nn.Module):
     """A product of operands with two batch axes each."""
 
@@ -76,6 +111,34 @@ def test_symbolic_equals_concrete(name: str, sizes: tuple[int, int, int]) -> Non
     again = flopwise.count(module, inputs=concrete.graph.inputs[0].shape)
     assert concrete.total() == again.total()
     assert not profile.graph.notes
+
+
+def test_windows_stay_short_and_right() -> None:
+    """Twelve layers of padding and halving: each size is one floor of the image's."""
+    module = Windows()
+    free = flopwise.count(module, inputs=(1, 3, symbol("H"), symbol("W")))
+    assert max(len(str(t.size)) for n in free.graph.nodes for t in n.outputs) < 100
+    for height, width in ((224, 224), (64, 96), (300, 231)):
+        numbers = flopwise.count(module, inputs=(1, 3, height, width))
+        assert free.at(H=height, W=width).total().mac == numbers.total().mac
+
+
+def test_a_fixed_grid_holds_at_one_size() -> None:
+    free = flopwise.count(Windows(grid=8), inputs=(1, 3, symbol("H"), symbol("W")))
+    assert max(len(str(t.size)) for n in free.graph.nodes for t in n.outputs) < 100
+    assert free.graph.holds(H=224, W=224)
+    assert not free.graph.holds(H=256, W=256)
+
+
+def test_sizes_that_grow_with_every_layer_are_given_up() -> None:
+    class Growing(nn.Module):
+        def forward(self, x: Any) -> Any:
+            for divisor in range(2, 60):
+                x = x.new_zeros(x.shape[0] * x.shape[1] // divisor + x.shape[1] ** 2, x.shape[0])
+            return x
+
+    with pytest.raises(UnknownSize, match="grow without end"):
+        flopwise.count(Growing(), inputs="HxW")
 
 
 def test_expressions_read_well() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
+from fractions import Fraction
 from operator import attrgetter
 from typing import Any
 
@@ -109,6 +110,19 @@ def summed(amounts: Iterable[Any]) -> Any:
         else:
             number += amount
     return Expr(terms) + number if terms else number
+
+
+def divide(a: Any, b: Dim) -> Any:
+    """a / b: an int, or a Fraction of what leaves a remainder; by letters, the floor."""
+    if isinstance(b, Expr):
+        return dims.floordiv(a, b)
+    quotient = a * Fraction(1, b)
+    return int(quotient) if getattr(quotient, "denominator", 0) == 1 else quotient
+
+
+def decimal(value: Any) -> Any:
+    """A Fraction as the float that counters print; anything else as it is."""
+    return float(value) if isinstance(value, Fraction) else value
 
 
 def dots(number: Dim, length: Dim) -> Counts:

@@ -7,11 +7,11 @@ factors cancel: H halved five times is `((H + 31)//32)`.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from fractions import Fraction
+from itertools import permutations
 from keyword import iskeyword
-from math import gcd, lcm
-from math import prod as product
 from numbers import Rational
 from typing import Any, TypeAlias
 from unicodedata import normalize
@@ -41,6 +41,7 @@ class Function(str):
 
 
 Monomial: TypeAlias = tuple[tuple[str, int], ...]
+prod: Callable[[Iterable[Any]], Any] = math.prod
 
 
 class Expr:
@@ -127,11 +128,6 @@ def symbols(dim: Dim) -> set[str]:
     return {a for a in atoms if not isinstance(a, Function)}.union(*map(symbols, parts))
 
 
-def prod(dims: Iterable[Any]) -> Any:
-    """The product; 1 for none."""
-    return product(dims)
-
-
 def floordiv(a: Dim, b: Dim) -> Dim:
     """The floor of a / b, exact wherever the division has no remainder."""
     if isinstance(b, Expr):
@@ -143,11 +139,6 @@ def floordiv(a: Dim, b: Dim) -> Dim:
 def ceildiv(a: Dim, b: Dim) -> Dim:
     """The ceiling of a / b."""
     return floordiv(a + b - 1, b)
-
-
-def divide(a: Any, b: Dim) -> Any:
-    """a / b: exact where there is no remainder, else a float, or in letters a floor."""
-    return a / b if isinstance(a, int) and isinstance(b, int) and a % b else floordiv(a, b)
 
 
 def maximum(a: Dim, b: Dim) -> Dim:
@@ -211,9 +202,7 @@ def _expr(atom: str) -> Expr:
 
 def _terms(value: Any) -> Any:
     """The terms of an expression or a number (numpy's too); None for strangers."""
-    if isinstance(value, Expr):
-        return value.terms
-    return {(): value} if isinstance(value, (int, Rational)) else None
+    return {(): value} if isinstance(value, (int, Rational)) else getattr(value, "terms", None)
 
 
 def _build(terms: Mapping[Monomial, Any]) -> Any:
@@ -235,20 +224,31 @@ def _join(a: Monomial, b: Monomial) -> Monomial:
 
 
 def _floor(a: Any, b: Any) -> Dim:
-    scale = lcm(*(c.denominator for c in a.terms.values())) * (1 if b > 0 else -1)
+    scale = math.lcm(*(c.denominator for c in a.terms.values())) * (1 if b > 0 else -1)
     a, b = a * (scale * b.denominator), scale * int(b.numerator)
     whole = _build({m: c // b for m, c in a.terms.items()})
     rest = {m: c % b for m, c in a.terms.items() if c % b}
     if not any(rest):
+        for (x, times), (half, less) in permutations(_floors(whole).items(), 2):
+            if times == -less and floordiv(_expr(x), 2) == _expr(half):  # x - x//2 is (x + 1)//2
+                return whole + times * (ceildiv(_expr(x), 2) + _expr(half) - _expr(x))
         return whole
-    common = gcd(b, *(c for m, c in rest.items() if m))
+    common = math.gcd(b, *(c for m, c in rest.items() if m))
     a, b = _build({m: c // common for m, c in rest.items()}), b // common
-    inner = [m[0][0] for m, c in a.terms.items() if c == 1 and len(m) == 1 == m[0][1]]
-    floors = [f for f in inner if isinstance(f, Function) and f.divisor]
-    if len(floors) != 1:
+    floors = _floors(a)
+    if len(a.terms.keys() - {()}) == len(floors) == 1 and 2 * min(floors.values()) > b:
+        return whole - _floor(b - 1 - a, b)  # 6*x//7 is x - (x + 6)//7, which nests
+    nested = [f for f, c in floors.items() if c == 1]
+    if len(nested) != 1:
         return whole + _expr(Function("//", a, b))
-    (f,) = floors
+    (f,) = nested
     return whole + floordiv((a - _expr(f)) * f.divisor + f.parts[1], f.divisor * b)
+
+
+def _floors(size: Dim) -> dict[Function, Any]:
+    """The floors that stand alone in a sum, with their coefficients."""
+    alone = [(m[0][0], c) for m, c in _terms(size).items() if len(m) == 1 == m[0][1]]
+    return {f: c for f, c in alone if isinstance(f, Function) and f.divisor}
 
 
 def _exact(a: Dim, b: Expr) -> Dim | None:
@@ -257,8 +257,7 @@ def _exact(a: Dim, b: Expr) -> Dim | None:
     def rank(monomial: Monomial) -> Any:  # an order that products keep, highest first
         return -sum(p for _, p in monomial), [a for a, p in monomial for _ in range(p)]
 
-    quotient: Dim = 0
-    lead = min(b.terms, key=rank)
+    quotient, lead = 0, min(b.terms, key=rank)
     while a != 0:
         top = min(terms := _terms(a), key=rank)
         powers = {atom: dict(top).get(atom, 0) - dict(lead).get(atom, 0) for atom, _ in top + lead}

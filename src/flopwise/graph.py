@@ -7,9 +7,10 @@ from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, TypeAlias
 
-from flopwise.dims import Dim, ceildiv, prod
+from flopwise.dims import Dim, at, ceildiv, prod
 
 Shape: TypeAlias = tuple[Dim, ...]
+Condition: TypeAlias = tuple[Callable[[Any, Any], bool], Dim, Dim]
 
 BITS = {
     "bool": 8, "uint1": 1, "int2": 2, "uint2": 2, "uint3": 3, "int4": 4, "uint4": 4, "float4": 4,
@@ -114,7 +115,8 @@ class Graph:
     where inference ends, at sizes that are data, and nowhere else. `tied` gives other
     names of a weight; `active` how many elements of a weight one token uses, where it is
     not all (experts); `config` the hyperparameters that a format states beside the graph;
-    `orders` the axes of tensors that lie in another order, outermost in memory first.
+    `orders` the axes of tensors that lie in another order, outermost in memory first;
+    `conditions` what a trace with free sizes took as true of them.
     """
 
     inputs: tuple[Tensor, ...]
@@ -130,6 +132,12 @@ class Graph:
     active: Mapping[str, Dim] = field(default_factory=dict, compare=False, repr=False)
     config: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     orders: Mapping[str, tuple[int, ...]] = field(default_factory=dict, compare=False, repr=False)
+    conditions: tuple[Condition, ...] = field(default=(), compare=False, repr=False)
+
+    def holds(self, **sizes: int) -> bool:
+        """Whether what was taken as true of free sizes is so at these; a ZeroDivisionError where
+        a size is divided by one that is 0 there."""
+        return all(compare(at(a, sizes), at(b, sizes)) for compare, a, b in self.conditions)
 
     def tensors(self) -> Iterator[Tensor]:
         """Every tensor once, by name, in order of first appearance."""

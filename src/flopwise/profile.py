@@ -9,7 +9,7 @@ from typing import Any
 
 from flopwise import dims, ops
 from flopwise.conventions import Convention
-from flopwise.counts import ZERO, Counts, summed, together
+from flopwise.counts import ZERO, Counts, decimal, divide, summed, together
 from flopwise.dims import Dim
 from flopwise.errors import FlopwiseError
 from flopwise.graph import Graph, Node, Tensor, every_tensor
@@ -63,14 +63,17 @@ class Profile:
 
     def value(self) -> Any:
         """The number in the profile's convention."""
-        return self._whole
+        return decimal(self._whole)
 
     def value_of(self, row: Row) -> Any:
         """One row's share of the value."""
+        return decimal(self._read(row))
+
+    def _read(self, row: Row) -> Any:
         if row.counts is None:
             return 0
         value = row.repeat * self.convention.read(row.node, row.counts)
-        return dims.divide(value, self._batch) if self.convention.per_batch else value
+        return divide(value, self._batch) if self.convention.per_batch else value
 
     @property
     def _batch(self) -> Dim:
@@ -146,7 +149,7 @@ class Profile:
         ]
 
     def _line(self, rows: tuple[Row, ...], name: str, op: str) -> Line:
-        value, whole = summed(map(self.value_of, rows)), self._whole
+        value, whole = decimal(summed(map(self._read, rows))), self.value()
         forward = (row.node for row in reversed(rows) if not row.node.attrs.get("phase"))
         last = next(forward, rows[-1].node)
         return Line(
@@ -158,7 +161,7 @@ class Profile:
 
     @cached_property
     def _whole(self) -> Any:
-        return summed(map(self.value_of, self.rows))
+        return summed(map(self._read, self.rows))
 
     def by_scope(self, depth: int) -> dict[tuple[str, ...], Counts]:
         """Counts by module path, cut to `depth` parts."""

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from typing import Any, TypeAlias
 
 from flopwise import ops
-from flopwise.counts import Counts
-from flopwise.dims import Dim, divide, prod
+from flopwise.counts import Counts, divide
+from flopwise.dims import Dim, prod
 from flopwise.graph import Node, Shape, Tensor
 from flopwise.ops.contraction import each
 

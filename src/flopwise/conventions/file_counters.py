@@ -15,8 +15,8 @@ from flopwise.conventions import (
     same,
     window,
 )
-from flopwise.counts import Counts
-from flopwise.dims import Dim, divide, floordiv, maximum, minimum, prod
+from flopwise.counts import Counts, divide
+from flopwise.dims import Dim, floordiv, maximum, minimum, prod
 from flopwise.graph import Shape, Tensor
 from flopwise.ops.contraction import each
 

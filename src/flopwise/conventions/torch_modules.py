@@ -18,7 +18,8 @@ from flopwise.conventions import (
     same,
 )
 from flopwise.conventions.recurrent import ALL_RECURRENT, recurrent
-from flopwise.dims import Dim, divide, prod
+from flopwise.counts import divide
+from flopwise.dims import Dim, prod
 from flopwise.graph import Node, Shape, Tensor
 
 POOLS = (

@@ -39,6 +39,8 @@ def _verdict(verdict: Verdict, profile: Profile) -> str:
         )
         lines += [f"   near, but too easily by chance ({f.chance:.0%}): {words(f.reading)}: "
                   f"{arithmetic(f.reading)}" for f in verdict.near[:3]]  # fmt: skip
+    if verdict.unsearched:
+        lines.append(f"Other input sizes were not searched: {verdict.unsearched}.")
     return "\n".join(lines)
 
 

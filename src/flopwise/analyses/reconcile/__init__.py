@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from flopwise.analyses.reconcile.claim import Claim, parse_claim
 from flopwise.analyses.reconcile.readings import Reading, readings
 from flopwise.analyses.reconcile.search import Explanation, Verdict, search
@@ -23,4 +25,6 @@ def reconcile(
     """
     if not isinstance(base.total().mac, int) or not isinstance(base.params, int):
         raise UnknownSize("a claim is a number: give every size of the inputs as one")
-    return search(claim, readings([*variants(base, claim, rebuild)], claim, tool))
+    said: list[str] = []
+    found = [*variants(base, claim, rebuild, said)]
+    return replace(search(claim, readings(found, claim, tool)), unsearched="; ".join(said))

@@ -8,7 +8,7 @@ out, and altered claims say how often a number without relation is explained.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from itertools import combinations, product
 from typing import Any
@@ -64,7 +64,8 @@ PARAMS = (
 class Variant:
     """The network as it is, or altered: another input size, stride or rounding.
 
-    `instead` says what the network has where `departures` say what it was altered to.
+    `instead` says what the network has where `departures` say what it was altered to;
+    `confirmed` whether the network, counted so, has these features: asked of what explains.
     """
 
     departures: tuple[str, ...]
@@ -73,6 +74,7 @@ class Variant:
     batch: int = 1
     size: str = ""
     instead: str = ""
+    confirmed: Callable[[], bool] = lambda: True
 
 
 @dataclass(frozen=True)

@@ -29,12 +29,14 @@ class Explanation:
 
 @dataclass(frozen=True)
 class Verdict:
-    """The explanations, likeliest first; `near` are hits too likely by chance to count."""
+    """The explanations, likeliest first; `near` are hits too likely by chance to count;
+    `unsearched` says why no other input size was tried, where none could be."""
 
     claim: Claim
     explanations: tuple[Explanation, ...]
     near: tuple[Explanation, ...]
     tried: int
+    unsearched: str = ""
 
     @property
     def explained(self) -> bool:
@@ -52,7 +54,7 @@ def search(claim: Claim, readings: Iterable[Reading]) -> Verdict:
         level = [r for r in reach if r.cost == cost]
         covered = _union(covered + [_explains(r, half) for r in level], value)
         chance = sum(b - a for a, b in covered) / (2 * REACH * value)
-        hits = [r for r in level if _hits(r, value, half)]
+        hits = [r for r in level if _hits(r, value, half) and r.variant.confirmed()]
         found += [Explanation(r, (r.value - value) / value, min(chance, 1.0)) for r in hits]
     found.sort(key=lambda e: (e.reading.cost, abs(e.error)))
     sure = [e for e in found if e.chance <= CHANCE or e.reading.cost <= 0.5]

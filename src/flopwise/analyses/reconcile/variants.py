@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from functools import cache, partial
 from typing import Any
 
 from flopwise.analyses.reconcile.claim import Claim
@@ -22,8 +23,11 @@ SIDES = (224, 256, 299, 320, 384, 448, 512, 192, 160, 128, 227, 240, 260, 288, 3
 Rebuild = Callable[[Dim, Dim], Graph]
 
 
-def variants(base: Profile, claim: Claim, rebuild: Rebuild | None) -> Iterator[Variant]:
-    """The network itself, then altered ones; an alteration that does not fit is left out."""
+def variants(
+    base: Profile, claim: Claim, rebuild: Rebuild | None, said: list[str] | None = None
+) -> Iterator[Variant]:
+    """The network itself, then altered ones; an alteration that does not fit is left out. Why
+    no other input size could be tried is entered in `said`."""
     batch, size = _batch(base.graph), _side(base.graph)
     own = f"{size[0]} x {size[1]}" if size else ""
     elsewhere = claim.size is not None and claim.size != size
@@ -35,7 +39,12 @@ def variants(base: Profile, claim: Claim, rebuild: Rebuild | None) -> Iterator[V
         if nodes != base.graph.nodes and (altered := _counted(base, nodes)) is not None:
             yield Variant((words,), cost, features(altered), batch, own, instead)
     if rebuild is not None and size is not None:
-        yield from _resized(base, claim, rebuild, batch)
+        try:
+            free = profile(rebuild(symbol("height"), symbol("width")), base.convention)
+        except FlopwiseError as error:
+            (said if said is not None else []).append(str(error))
+        else:
+            yield from _resized(base, claim, free, rebuild)
 
 
 def _batch(graph: Graph) -> int:
@@ -63,25 +72,34 @@ def _counted(base: Profile, nodes: tuple[Node, ...]) -> Profile | None:
     return altered if len(altered.unknown) == len(base.unknown) else None
 
 
-def _resized(base: Profile, claim: Claim, rebuild: Rebuild, batch: int) -> Iterator[Variant]:
+def _resized(base: Profile, claim: Claim, free: Profile, rebuild: Rebuild) -> Iterator[Variant]:
     """One symbolic count, read at every side that people use."""
-    try:
-        free = profile(rebuild(symbol("height"), symbol("width")), base.convention)
-    except FlopwiseError:
-        return
-    found, own = features(free), _side(base.graph)
+    found, own, batch = features(free), _side(base.graph), _batch(base.graph)
     for height, width in dict.fromkeys([*filter(None, [claim.size]), *((s, s) for s in SIDES)]):
         if (height, width) == own or (claim.size and (height, width) != claim.size):
             continue
         try:
             at = found.at(height=height, width=width)
+            holds = free.graph.holds(height=height, width=width)
         except ZeroDivisionError:  # a size that the network cannot take
             continue
         if isinstance(at.macs, int) and at.params == base.params:
             cost = 0.0 if claim.size else 2.5
             size = f"{height} x {width}"
             instead = f"{own[0]} x {own[1]}" if own else ""
-            yield Variant((f"at an input of {size}",), cost, at, batch, size, instead)
+            again = partial(_again, base, rebuild, (height, width), (at.macs, at.ops))
+            yield Variant((f"at an input of {size}",), cost, at, batch, size, instead,
+                          *() if holds else (cache(again),))  # fmt: skip
+
+
+def _again(base: Profile, rebuild: Rebuild, size: tuple[int, int], found: tuple[Dim, Dim]) -> bool:
+    """Whether a count at the numbers gives what the symbolic one gave, where that was decided by
+    another size: some networks take one size only, or pad at some sizes."""
+    try:
+        counted = profile(rebuild(*size), base.convention).total()
+    except FlopwiseError:
+        return False
+    return (counted.mac, counted.ops) == found
 
 
 def _strides(graph: Graph, early: bool) -> tuple[Node, ...]:

@@ -14,6 +14,7 @@ from flopwise.analyses.sweep.agreement import hold, nodes, told
 from flopwise.analyses.sweep.free import sized
 from flopwise.analyses.sweep.points import Points
 from flopwise.conventions import Convention
+from flopwise.counts import decimal, divide
 from flopwise.dims import Dim, symbols
 from flopwise.errors import FlopwiseError, UnknownSize
 from flopwise.frontends import Request
@@ -131,14 +132,14 @@ def _evaluated(
         batch = points.of(dims.prod(s for t in free.graph.inputs[:1] for s in t.sizes[:1]))
         found["value"] = _quotients(found["value"], batch)
     found["peak_bytes"] = points.of(weights) + points.largest(steps)
-    return {name: tuple(found[name].tolist()) for name in COLUMNS}
+    return {name: tuple(map(decimal, found[name].tolist())) for name in COLUMNS}
 
 
 def _quotients(whole: Any, parts: Any) -> Any:
-    """Exact where there is no remainder, as `dims.divide` has it."""
+    """Exact where there is no remainder, as `divide` has it."""
     import numpy
 
-    return numpy.frompyfunc(dims.divide, 2, 1)(whole.astype(object), parts.astype(object))
+    return numpy.frompyfunc(divide, 2, 1)(whole.astype(object), parts.astype(object))
 
 
 def _joined(

@@ -14,7 +14,8 @@ from flopwise import dims
 from flopwise.dims import Dim, Expr
 from flopwise.errors import UnknownName, UnknownSize, nearest
 from flopwise.frontends import Request
-from flopwise.frontends.torch.symbols import Conditions, symint
+from flopwise.frontends.torch.conditions import Conditions
+from flopwise.frontends.torch.symbols import symint
 from flopwise.frontends.torch.values import META
 from flopwise.pattern import show
 

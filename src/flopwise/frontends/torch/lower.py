@@ -54,6 +54,7 @@ def lower(module: torch.nn.Module, recorder: Recorder, given: Arguments, outputs
         notes=(*_notes(recorder), *_conditions(given)),
         weights=tuple(t for t in names.stored if t.name not in used),
         orders=names.orders,
+        conditions=tuple(given.conditions.values()),
     )
 
 

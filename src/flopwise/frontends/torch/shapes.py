@@ -9,6 +9,7 @@ giving NotImplemented: also every mistake, so that the message is torch's.
 from __future__ import annotations
 
 from collections.abc import Callable
+from math import prod
 from typing import Any
 
 import torch
@@ -164,6 +165,39 @@ def attention(query: Tensor, key: Tensor, value: Tensor, *others: Any, **named: 
     sizes = (*q[:-1], v[-1])
     made = query.new_empty([sizes[i] for i in order])
     return made.permute([order.index(i) for i in range(4)])
+
+
+@fast("view", "_unsafe_view", "_reshape_alias", "reshape")
+def reshaped(x: Tensor, shape: Any, *others: Any) -> Any:
+    """Free sizes in the words of the shape that was asked for: torch splits and joins axes until
+    its sizes are the same numbers in words that grow with every layer."""
+    if not x._has_symbolic_sizes_strides or not x.dim():
+        return NotImplemented
+    known = prod(size for size in shape if size != -1)
+    sizes = [x.numel() // known if size == -1 else size for size in shape]
+    if not sizes or prod(sizes) != x.numel():
+        return NotImplemented
+    strides = _strides(x, sizes)
+    return x.new_empty(sizes) if strides is None else x.as_strided(sizes, strides)
+
+
+def _strides(x: Tensor, sizes: list[Any]) -> list[Any] | None:
+    """Of a view of such sizes, as torch works them out; None where only a copy has them."""
+    shape, steps, axis = list(x.shape), list(x.stride()), len(sizes)
+    strides: list[Any] = [1] * axis
+    held = taken = 1  # elements in axes of x that lie together, and in axes of the view
+    base = steps[-1]
+    for i in reversed(range(len(shape))):
+        held = held * shape[i]
+        if i and (shape[i - 1] == 1 or steps[i - 1] == held * base):
+            continue
+        while axis and (taken < held or sizes[axis - 1] == 1):
+            axis -= 1
+            strides[axis], taken = taken * base, taken * sizes[axis]
+        if taken != held:
+            return None
+        base, held, taken = steps[i - 1], 1, 1
+    return None if axis else strides
 
 
 @fast("lstm", "gru", "rnn_tanh", "rnn_relu")

@@ -7,10 +7,9 @@ polynomials do not decide by themselves is noted, since the counts hold where it
 from __future__ import annotations
 
 import operator
-import sys
 from collections.abc import Callable, Mapping
 from fractions import Fraction
-from functools import reduce
+from functools import lru_cache, reduce
 from math import ceil, floor, isfinite, lcm
 from typing import Any
 
@@ -19,43 +18,12 @@ import torch
 from flopwise import dims
 from flopwise.dims import Dim, Expr
 from flopwise.errors import UnknownSize
-
-
-class Conditions(dict[str, None]):
-    """What was decided by example, in words; only what a reader would want to know.
-
-    Torch itself compares sizes also to lay out memory, which changes no count: of its
-    questions only equalities are kept, of a model's code every one but inequality.
-    """
-
-    def note(self, left: Dim, sign: str, right: Dim, holds: bool) -> None:
-        """Keep a condition, unless it only tells a size from 0 or 1."""
-        shown = sign if holds else _OPPOSITE[sign]
-        if right in (0, 1) or left in (0, 1) or shown == "!=":
-            return
-        if shown == "==" or not _asked_by_torch():
-            self[f"{left} {shown} {right}"] = None
-
-
-def _asked_by_torch() -> bool:
-    """Whether the code that compares sizes is torch's."""
-    frame = sys._getframe(2)
-    while frame.f_back is not None and frame.f_globals.get("__name__") in _ASKING:
-        frame = frame.f_back
-    name = frame.f_globals.get("__name__", "")
-    return name.partition(".")[0] in ("torch", "flopwise")
-
-
-_ASKING = {__name__, "torch", "torch.fx.experimental.sym_node"}
-
+from flopwise.frontends.torch.conditions import COMPARE, Conditions, asked_by_index
 
 _LARGEST = 2**62
+_PLAIN = torch.__version__ >= "2.5"  # asked of every comparison, and slow to tell
+MOST_TERMS, LONGEST = 500, 10_000  # of a size; no network of ours has half of either
 FINEST = 4096  # the greatest denominator of a factor such as 1.5 or 0.125
-_OPPOSITE = {"==": "!=", "!=": "==", "<": ">=", ">=": "<", ">": "<=", "<=": ">"}
-_COMPARE = {
-    "==": operator.eq, "!=": operator.ne, "<": operator.lt, ">=": operator.ge, ">": operator.gt,
-    "<=": operator.le,
-}  # fmt: skip
 
 
 class Node:
@@ -91,7 +59,7 @@ class Node:
 
     def is_constant(self) -> bool:
         """Whether torch may ask for the plain int (which 2.4 does not) or bool."""
-        whole = torch.__version__ >= "2.5" and isinstance(self.value, int)
+        whole = _PLAIN and isinstance(self.value, int)
         return self.test is None and (self.kind is bool or whole)
 
     def has_hint(self) -> bool:
@@ -131,6 +99,8 @@ class Node:
     def guard_bool(self, file: Any, line: Any) -> bool:
         if self.test is not None:
             left, sign, right = self.test
+            if sign == "<=" and decided(left, "<", right) is False and asked_by_index():
+                return False  # whether h rows of an axis are all: they are h either way
             self.conditions.note(left, sign, right, bool(self.example))
         return bool(self.example)
 
@@ -198,14 +168,22 @@ def _binary(symbolic: Callable[[Any, Any], Any], plain: Callable[[Any, Any], Any
     def method(self: Node, other: Node) -> Node:
         kind = float if float in (self.kind, other.kind) else int
         known = self.value is not None and other.value is not None
-        value = symbolic(self.value, other.value) if known else None
+        value = _readable(symbolic(self.value, other.value)) if known else None
         return self._made(value, plain(self.example, other.example), kind)
 
     return method
 
 
+def _readable(value: Any) -> Any:
+    """The size, unless nobody would read it: such a size grows with every layer, and its time."""
+    for monomial in value.terms if isinstance(value, Expr) else ():
+        if len(value.terms) > MOST_TERMS or any(len(atom) > LONGEST for atom, _ in monomial):
+            raise UnknownSize("sizes in letters grow without end in this model: give numbers")
+    return value
+
+
 def _comparison(sign: str) -> Any:
-    compare = _COMPARE[sign]
+    compare = COMPARE[sign]
 
     def method(self: Node, other: Node) -> Node:
         example = bool(compare(self.example, other.example))
@@ -219,10 +197,11 @@ def _comparison(sign: str) -> Any:
     return method
 
 
+@lru_cache(4096)  # torch asks of every layer what it asked of the one before
 def decided(left: Dim, sign: str, right: Dim) -> bool | None:
     """Whether a comparison holds for all positive sizes; None when that is open."""
     if not isinstance(left, Expr) and not isinstance(right, Expr):
-        return bool(_COMPARE[sign](left, right))
+        return bool(COMPARE[sign](left, right))
     if isinstance(right, int) and right > _LARGEST:
         return sign in ("<", "<=", "!=")
     if sign in ("==", "!="):

@@ -247,6 +247,29 @@ def test_interrupted_readings_of_threads_are_taken_again(monkeypatch: pytest.Mon
     assert cuts == []
 
 
+def test_threads_are_timed_when_nobody_else_runs(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The machine is half as fast now and then: such rounds are left out, and quiet waited for."""
+    machine = Machine(monkeypatch)
+    monkeypatch.setattr(clock, "interruptions", lambda: 0)
+    waits = []
+
+    def wait(seconds: float) -> None:
+        waits.append(seconds)
+        machine.speed = 1.0
+
+    monkeypatch.setattr(clock.time, "sleep", wait)
+    timer = clock.Clock(machine.work(1e-4), threads=2)
+    quiet, runs = machine.work(3e-3), iter(range(100))
+
+    def run() -> None:
+        quiet()
+        machine.speed = 2.0 if next(runs) in (2, 4, 5) else machine.speed
+
+    assert timer.ratios(run, rounds=5) == pytest.approx([30.0] * 5)
+    assert waits == [clock.PAUSE] * 3
+    assert timer.readings == pytest.approx([1e-4] * 5)
+
+
 def test_short_work_is_repeated(monkeypatch: pytest.MonkeyPatch) -> None:
     machine = Machine(monkeypatch)
     calls = []

@@ -102,6 +102,7 @@ def measure(
                 file.flush()
             progress(i + 1, len(cases))
     found = [known[c] for c in cases if c in known]
+    found = [r for r in found if not clock or not clock.disturbed(r.unit)]
     some = Random(0).sample(found, min(AGAIN, len(found)))
     changes = [abs(read(module, clock, r.case).products / r.products - 1) for r in some]
     return Readings(tuple(found), median(changes))

@@ -5,7 +5,7 @@ a neighbour shares the core, its caches or its clock. A small matrix product, ru
 and just after, stretches likewise: what is reported is the thread time of the work over that of
 the product, times what the product takes when nothing disturbs it. The processor time of several
 threads says nothing, since they wait for each other awake: theirs is wall time, read again where
-the system took a processor away meanwhile.
+the system took a processor away meanwhile, or where the product just after took too long.
 """
 
 from __future__ import annotations
@@ -22,6 +22,8 @@ Work = Callable[[], object]
 
 BRIEF = 1e-3  # s: shorter work is repeated until a reading takes as long
 TRIES = 4  # of a reading by the wall that was interrupted
+DISTURBED = 1.2  # times its least seconds: a product by the wall that others slowed down
+PATIENCE, PAUSE = 100, 0.01  # readings of it, so many seconds apart, until it is taken as it is
 QUIET = 0.1  # the undisturbed product: the quantile of its readings that is taken for it
 EFFORT, LIMIT = 4e8, 3e9  # operations of all copies of a kernel: or so, and at most
 COPIES, MOST = 24, 96  # copies, and those that weights or results may ask for
@@ -53,6 +55,7 @@ class Clock:
     product: Work
     threads: int = 1
     readings: list[float] = field(default_factory=list)
+    least: float = float("inf")
 
     def read(self, run: Work, times: int = 1) -> float:
         """Seconds of one run, as they come; of several threads the least interrupted of a few."""
@@ -76,18 +79,38 @@ class Clock:
         found: list[float] = []
         started = time.perf_counter()
         before = self.rule()
+        lost = 0
         while len(found) < rounds and (len(found) < 3 or time.perf_counter() - started < limit):
             taken = self.read(run, times)
-            after = self.rule()
+            after = self.product_now()
+            if self.disturbed(after) and lost < PATIENCE:
+                lost, before = lost + 1, self.rule()
+                continue
             self.readings.append(after)
             found.append(2 * taken / (before + after))
             before = after
         return found
 
     def rule(self) -> float:
-        """Seconds of the product, its operands brought back to the nearest cache first."""
+        """Seconds of the product; with several threads, once nothing disturbs it."""
+        taken = self.product_now()
+        for _ in range(PATIENCE):
+            if not self.disturbed(taken):
+                break
+            time.sleep(PAUSE)
+            taken = self.product_now()
+        return taken
+
+    def disturbed(self, product: float) -> bool:
+        """Whether others had the processors of several threads while the product ran."""
+        return self.threads > 1 and product > DISTURBED * self.least
+
+    def product_now(self) -> float:
+        """The product as it comes, its operands brought back to the nearest cache first."""
         self.product()
-        return self.read(self.product, 2)
+        taken = self.read(self.product, 2)
+        self.least = min(self.least, taken)
+        return taken
 
     @property
     def unit(self) -> float:

@@ -324,8 +324,9 @@ Written by `benchmarks/training_runs.py` from tables that the developers share. 
 that was published lets us compute it.
 
 "Predicted" is what `flopwise train` gives for the split of the row: the roofline of each kernel,
-products no faster than the best that was measured on the card, messages at 0.8 of the links, and
-nothing fitted to these runs. Real runs are slower than that: hosts that launch kernels late, data,
+products no faster than the best that was measured on the card, bytes at 0.8 of its bandwidth (as
+decoders that are bound by it, docs/serving.md), messages at 0.8 of the links, and nothing fitted
+to these runs. Real runs are slower than that: hosts that launch kernels late, data,
 clocks that sink under load, messages that take processors from the kernels beside them, and the
 software of their year (those of llm-foundry are of 2023, and reach on an H100 less of its peak than
 on an A100). The band below, from 1, is what `train` prints.
@@ -380,7 +381,9 @@ def _mpt() -> tuple[list[str], list[float]]:
         "| model | tokens | devices | card | parameters ours / theirs | MFU published | counted | "
         "predicted | predicted / published |", "|---|--:|--:|---|--:|--:|--:|--:|--:|",
     ]  # fmt: skip
-    ratios = []
+    ratios: list[float] = []
+    small: list[tuple[float, float]] = []
+    cards: dict[str, list[float]] = {}
     for row, model, mfu, peak, found in throughput():
         published = float(row["MFU"])
         same = graphs.params(model) / int(row["NumParams"])
@@ -391,8 +394,28 @@ def _mpt() -> tuple[list[str], list[float]]:
             f"| {row['Model']} | {row['SeqLen (T)']} | {row['# GPUs']} | {row['GPU']} "
             f"{row['Precision']} | {same:.4f} | {published} | {100 * mfu:.2f} | {ours} | {ratio} |"
         )
-    lines += ["", "Shares of runs in FP8 are of the peak in 8 bits, as theirs are."]
+        small.append((found.update / found.seconds, found.waited))
+        cards.setdefault(row["GPU"].partition("_")[0], []).append(ratios[-1])
+    lines += ["", "Shares of runs in FP8 are of the peak in 8 bits, as theirs are. Median of "
+              "predicted / published: " + ", ".join(
+                  f"{median(of):.2f} on {card.upper()}" for card, of in cards.items()) + ".",
+              "", *_terms(small)]  # fmt: skip
     return lines, ratios
+
+
+def _terms(small: list[tuple[float, float]]) -> list[str]:
+    """What was looked at to explain that predictions are short."""
+    update, waited = (max(share[i] for share in small) for i in (0, 1))
+    return [
+        "What could be missing in these: the optimizer's traffic takes "
+        f"{update:.2%} of a step at most,",
+        f"and messages that nothing hides {waited:.1%}, so neither explains it. Bytes were taken",
+        "at all of the bandwidth until they were set to 0.8 of it, as decoders reach; the median",
+        "of all rows was 1.28 then. What is left is in the kernels: products are taken at the best",
+        "rate that was measured of any shape, and attention at that too, over the full square of",
+        "scores (kernels that skip half of it are faster, and reach less of the peak); no rates",
+        "by shape are published for these cards. The rows on H100 are of its first software.",
+    ]
 
 
 if __name__ == "__main__":

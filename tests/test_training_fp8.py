@@ -46,8 +46,9 @@ def test_products_take_the_rate_of_8_bits() -> None:
     tokens = 4096
     wide, narrow = (laid(Job(1, tokens, matmul=m)).stages[0].pieces[0][0] for m in ("", "float8"))
     ideal = 2 * tokens * WEIGHTS * (1 / 794.5e12 - 1 / 1402.6e12)
-    casts = 3 * tokens * (H + Q + H + F) / H100.bandwidth
-    less = tokens * (3 * H + Q + 2 * H + F) / H100.bandwidth + WEIGHTS / H100.bandwidth
+    bandwidth = 0.8 * H100.bandwidth
+    casts = 3 * tokens * (H + Q + H + F) / bandwidth
+    less = (tokens * (3 * H + Q + 2 * H + F) + WEIGHTS) / bandwidth
     gained = wide.seconds["forward"] - narrow.seconds["forward"]
     assert gained == pytest.approx(ideal - casts + less, abs=4 * 2.1e-6)  # gaps between kernels
 

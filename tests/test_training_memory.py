@@ -264,12 +264,13 @@ def test_quantized_weights() -> None:
     assert nf4(weight) * 8 / weight.size == pytest.approx(4 + 0.127, abs=1e-3)
     assert int8(weight) == 4096 * 4096 + 4 * 4096
     found = flopwise.memory(VGG, train=True, lora=8, lora_targets=("fc6",), quantize="nf4")
-    assert found.static.by_dtype["nf4"] == nf4(Tensor("fc6", (4096, 25088)))
+    few = nf4(Tensor("fc6", (4096, 25088))) + nf4(Tensor("fc7", (4096, 4096)))  # not the head
+    assert found.static.by_dtype["nf4"] == few
     whole = 4096 * 25088 * 4  # made whole for its product
     alive = {m.name: m for m in found.timeline}["fc6"]
     plain = flopwise.memory(VGG, train=True, lora=8, lora_targets=("fc6",))
     before = {m.name: m for m in plain.timeline}["fc6"]
-    saved = whole - found.static.by_dtype["nf4"]
+    saved = whole + 4096 * 4096 * 4 - found.static.by_dtype["nf4"]
     assert alive.live_bytes == before.live_bytes - saved + whole
 
 
@@ -310,6 +311,18 @@ def test_fit_on_a_device() -> None:
     assert peaks[0] <= 8e9 < peaks[1]
     over = flopwise.memory(VGG, train=True, device=small, batch=most + 1, memory_share=1.0)
     assert not over.fit.fits
+
+
+def test_the_largest_batch_where_shapes_are_given() -> None:
+    """The same as where a batch is, of a file and of a config."""
+    config = {"model_type": "vit", "architectures": ["ViTForImageClassification"],
+              "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
+              "intermediate_size": 128, "image_size": 32, "patch_size": 16}  # fmt: skip
+    small = Device("small", "Small", {"float32": 1e12}, 1e11, memory_bytes=8e9, kind="gpu")
+    for source, shape in ((VGG, (3, 224, 224)), (config, (3, 32, 32))):
+        found = [flopwise.memory(source, train=True, device=small, **options).fit
+                 for options in ({"batch": 4}, {"inputs": (4, *shape)})]  # fmt: skip
+        assert found[0] == found[1] and found[0].largest_batch > 4
 
 
 def test_the_command_and_its_json() -> None:

@@ -122,6 +122,6 @@ def size_of(size: Size) -> Dim:
     return positive(parse(size) if isinstance(size, str) else size, "a size")
 
 
-def rebatched(shapes: Mapping[str, Shape]) -> dict[str, Shape]:
-    """Given shapes with a first axis that another batch can take."""
-    return {name: (1, *shape[1:]) if len(shape) > 1 else shape for name, shape in shapes.items()}
+def rebatched(shapes: Mapping[str, Shape], batch: int) -> dict[str, Shape]:
+    """Given shapes with another first axis."""
+    return {n: (batch, *shape[1:]) if len(shape) > 1 else shape for n, shape in shapes.items()}

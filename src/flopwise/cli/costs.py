@@ -34,7 +34,7 @@ TRAINING = (
     click.option("--lora-target", "lora_targets", multiple=True, metavar="NAME",
                  help="Dense layers with an adapter, as q_proj; all but the head unless given."),
     click.option("--quantize", default="", metavar="NAME",
-                 help="How frozen weights beside adapters are stored: nf4 (QLoRA) or int8."),
+                 help="How frozen dense layers are stored, with --lora: nf4 (QLoRA) or int8."),
     click.option("--fused-attention/--no-fused-attention", default=True, show_default=True),
     click.option("--backend", default="", metavar="NAME", help="Whose kernels: gpu or cpu."),
     click.option("--device", metavar="NAME", help="Does it fit there, and which batch does?"),

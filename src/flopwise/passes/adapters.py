@@ -2,9 +2,10 @@
 
     y = x Wᵀ  becomes  y = x Wᵀ + s (x Aᵀ) Bᵀ     A: rank x inputs, B: outputs x rank
 
-Only A and B learn; they are in the type of the data. Under `quantize` the weights that have
-adapters are stored in few bits, and made whole again for each product that needs them, forward
-and backward.
+Only A and B learn; they are in the type of the data. Under `quantize` the weights of all dense
+layers but the head are stored in few bits, whether they have adapters or not (as QLoRA has it, and
+bitsandbytes' `load_in_4bit`), and made whole again for each product that needs them, forward and
+backward.
 """
 
 from __future__ import annotations
@@ -62,11 +63,13 @@ def adapt(graph: Graph, adapters: Adapters) -> Graph:
     frozen = graph.map_tensors(
         lambda t: replace(t, trainable=False) if t.role == "weight" else t
     )  # fmt: skip
-    nodes = tuple(
-        new for i, node in enumerate(frozen.nodes)
+    few = chosen | _chosen(graph, ()) if adapters.quantize else set()
+    nodes = [_stored(n, adapters) if i in few else n for i, n in enumerate(frozen.nodes)]
+    changed = tuple(
+        new for i, node in enumerate(nodes)
         for new in (_adapted(node, adapters) if i in chosen else (node,))
     )  # fmt: skip
-    return replace(frozen, nodes=nodes)
+    return replace(frozen, nodes=changed)
 
 
 def module(node: Node) -> str:
@@ -100,7 +103,7 @@ def _dense(node: Node) -> bool:
 
 def _adapted(node: Node, adapters: Adapters) -> Iterator[Node]:
     """The layer, its adapter, and their sum under the name of the result."""
-    data, weight, *rest = node.inputs
+    data, weight = node.inputs[:2]
     (result,) = node.outputs
     assert data is not None and weight is not None
     entry = ops.find(node.op)
@@ -113,16 +116,18 @@ def _adapted(node: Node, adapters: Adapters) -> Iterator[Node]:
     base, wide, scaled = (
         replace(result, name=f"{result.name}·{n}") for n in ("base", "lora_B", "scaled")
     )
-    stored = _quantized(weight, adapters.quantize)
-    attrs = dict(node.attrs)
-    if stored != weight:
-        attrs["workspace"] = weight.size * BITS[data.dtype] // 8
-    yield replace(node, inputs=(data, stored, *rest), outputs=(base,), attrs=attrs)
+    yield replace(node, outputs=(base,))
     yield Node("linear", (data, down), (narrow,), {}, narrow.name, node.scope, "LoRA")
     yield Node("linear", (narrow, up), (wide,), {}, wide.name, node.scope, "LoRA")
     yield Node("mul", (wide,), (scaled,), {}, scaled.name, node.scope, "LoRA")
     yield Node("add", (base, scaled), (result,), {}, f"{node.name}·sum", node.scope, "LoRA")
 
 
-def _quantized(weight: Tensor, dtype: str) -> Tensor:
-    return replace(weight, dtype=dtype, stored=QUANTIZED[dtype](weight)) if dtype else weight
+def _stored(node: Node, adapters: Adapters) -> Node:
+    """The layer with its weight in few bits, and the room to make it whole."""
+    data, weight, *rest = node.inputs
+    assert data is not None and weight is not None
+    dtype = adapters.quantize
+    stored = replace(weight, dtype=dtype, stored=QUANTIZED[dtype](weight))
+    attrs = {**node.attrs, "workspace": weight.size * BITS[data.dtype] // 8}
+    return replace(node, inputs=(data, stored, *rest), attrs=attrs)

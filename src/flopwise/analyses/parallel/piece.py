@@ -6,11 +6,12 @@ from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from math import prod
 
+from flopwise.analyses.efficiency import efficiency
 from flopwise.analyses.liveness import walk
 from flopwise.analyses.parallel.split import Job
 from flopwise.analyses.roofline import predict
 from flopwise.analyses.serving.blocks import GATHERED
-from flopwise.analyses.serving.timing import reach
+from flopwise.analyses.serving.timing import MEMORY, reach
 from flopwise.analyses.training.step import again, phase, reading
 from flopwise.devices import Device
 from flopwise.graph import Graph, Tensor
@@ -115,14 +116,21 @@ def held(step: Graph) -> tuple[float, float]:
 
 
 def _seconds(step: Graph, name: str, device: Device) -> float:
-    """As `predict` has it, with matrix products no faster than was measured on the device."""
+    """As `predict` has it, with matrix products no faster than was measured on the device, and
+    bytes no faster than 0.8 of its bandwidth, which is what decoders reach that are bound by it
+    (`serving.timing`); the shares of `predict` are from cards with large caches."""
     nodes = tuple(n for n in step.nodes if phase(n) == name)
     if not nodes:
         return 0.0
     narrowed = {n.name for n in nodes if n.inputs and n.inputs[0] and n.inputs[0].dtype == EIGHT}
     more = {few: 1 / reach(device, EIGHT if few else "") - 1 for few in (True, False)}
+    kernels, shares = predict(replace(step, nodes=nodes), device).kernels, efficiency(device).shares
+    if device.kernels:  # they were measured themselves
+        return sum(k.time_s for k in kernels)
     seconds = 0.0
-    for k in predict(replace(step, nodes=nodes), device).kernels:
-        lost = k.compute_s * more[k.name in narrowed] if k.kind in PRODUCTS else 0.0
-        seconds += k.time_s + lost
+    for k in kernels:
+        products = k.compute_s * more[k.name in narrowed] if k.kind in PRODUCTS else 0.0
+        reached = shares[k.kind].memory  # above 1: of caches, where bytes are not of the memory
+        bytes_ = k.memory_s * (reached / MEMORY - 1) if MEMORY < reached <= 1 else 0.0
+        seconds += k.time_s + products + bytes_
     return seconds

@@ -145,7 +145,9 @@ def _search(
 
     @cache
     def peak_at(batch: int) -> int:
-        given = {**others, "inputs": rebatched(shapes) or None, "batch": batch}
+        given = {**others, "batch": batch}
+        if shapes:  # a batch beside shapes is not for every format
+            given = {**others, "inputs": rebatched(shapes, batch), "batch": None}
         return int(peak_bytes(plan.step(load(source, **given))))  # type: ignore[arg-type]
 
     try:

@@ -116,6 +116,25 @@ def run(*options: Any, code: int = 0) -> str:
     return result.output
 
 
+@pytest.mark.parametrize(
+    "options",
+    [(LLAMA,), (LLAMA, "--matmul", "fp8"), (LLAMA, "--matmul", "fp8", "--data", 4, "--zero", 3),
+     (LLAMA, "--pipeline", 4, "--dualpipe", "--zero", 1, "--data", 2),
+     (MIXTRAL, "--data", 16, "--expert", 8, "--zero", 1),
+     (MIXTRAL, "--data", 8, "--expert", 4, "--zero", 3, "--matmul", "fp8")],
+)  # fmt: skip
+def test_formulas_come_out(options: tuple[Any, ...]) -> None:
+    """What is printed in numbers, evaluated, is what is printed after it."""
+    given = [*map(str, options), "--seq", "512", "--device", "h100", "--format", "json"]
+    told = json.loads(CliRunner().invoke(main, ["train", *given]).stdout)
+    named = {f["name"]: f["numbers"] for f in told["formulas"]}
+    held = told["layout"]["memory"]
+    for name in ("weights", "gradients", "optimizer"):
+        numbers, _, _ = named[f"{name} of a device"].partition(" = ")
+        value = eval(numbers.replace(",", "").replace("x", "*"))
+        assert value == pytest.approx(held[f"{name}_bytes"], rel=1e-8)
+
+
 def test_the_command() -> None:
     assert "products in float8" in run("--device", "h100", "--matmul", "fp8")
     told = json.loads(run("--device", "h100", "--pipeline", 4, "--dualpipe", "--format", "json"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from flopwise.analyses.parallel.exchange import SHARE, Message
-from flopwise.analyses.parallel.layout import Layout
+from flopwise.analyses.parallel.layout import Layout, on_device, share
 from flopwise.analyses.training.run import Formula
 from flopwise.graph import BITS
 
@@ -25,27 +25,35 @@ def formulas(found: Layout) -> Iterator[Formula]:
 
 def _memory(found: Layout) -> Iterator[Formula]:
     job, split, held = found.job, found.split, found.held
-    stage = found.stages[found.place]
-    weights, d = stage.total("weights"), split.replicas
+    here = on_device(found.stages, found.place, split)
+    weights, few, state = (sum(s.total(n) for s in here) for n in ("weights", "few", "state"))
+    d, experts = split.replicas, sum(s.total("experts") for s in here)
+    # Experts have fewer replicas: the share of all that one device keeps is no plain fraction.
+    kept = f" x {share(weights, experts, split):.10g}" if experts and split.expert > 1 else ""
     w, g = BITS[job.dtype] / 8, BITS[job.gradients] / 8
     for least, name, each, result in (
         (3, "weights", w, held.weights), (2, "gradients", g, held.gradients),
     ):  # fmt: skip
         letters = "elements x bytes"
-        over = f" / {d}" if split.zero >= least and d > 1 else ""
+        over = (kept or f" / {d}") if split.zero >= least and d > 1 else ""
+        eight = f" + {few:,} x 1" if name == "weights" and few else ""
+        letters += " + copies in 8 bits" if eight else ""
         letters += " / replicas (ZeRO)" if over else ""
-        yield Formula(f"{name} of a device", letters, f"{weights:,} x {each:g}"
-                      f"{over} = {_gib(result)}")  # fmt: skip
+        amount = f"({weights:,} x {each:g}{eight})" if eight and over else (
+            f"{weights:,} x {each:g}{eight}"
+        )  # fmt: skip
+        yield Formula(f"{name} of a device", letters, f"{amount}{over} = {_gib(result)}")
     copy = " + 4 x elements" if job.copy else ""
-    over = f" / {d}" if split.zero and d > 1 else ""
+    over = (kept or f" / {d}") if split.zero and d > 1 else ""
+    over += f" / {len(here)}" if split.zero and len(here) > 1 else ""
     yield Formula(
         "optimizer of a device",
         f"(states of {job.optimizer} in {job.kept.statement([job.dtype])}{copy})"
         f"{' / replicas (ZeRO)' if over else ''}",
-        f"({stage.total('state'):,.0f}{f' + 4 x {weights:,}' if copy else ''}){over} = "
+        f"({state:,.0f}{f' + 4 x {weights:,}' if copy else ''}){over} = "
         f"{_gib(held.states)}",
     )  # fmt: skip
-    saved = stage.total("saved")
+    saved = sum(s.total("saved") for s in here) / len(here)
     yield Formula(
         "activations of a device", "bytes that wait for the backward x micro-batches that wait",
         f"{saved:.4g} x {held.activations / saved if saved else 0:.4g} = "

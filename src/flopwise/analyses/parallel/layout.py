@@ -193,13 +193,13 @@ def _exposed(
 def _held(stages: tuple[Stage, ...], place: int, split: Split, job: Job) -> Held:
     """Rajbhandari et al. 2020 (ZeRO), section 5, for what is spread over the data axis; a piece
     that is gathered is there as a whole while it works."""
-    here = [stages[place], *([stages[-1 - place]] if split.dual else [])]
+    here = on_device(stages, place, split)
     w, g = BITS[job.dtype] / 8, BITS[job.gradients] / 8
     weights, experts, few, state = (
         sum(s.total(n) for s in here) for n in ("weights", "experts", "few", "state")
     )
     # Experts have as many replicas fewer as devices share them.
-    one = {z: _share(weights, experts, split) if split.zero >= z else 1.0 for z in (1, 2, 3)}
+    one = {z: share(weights, experts, split) if split.zero >= z else 1.0 for z in (1, 2, 3)}
     copy = job.copy * weights
     pieces = [p for s in here for p, _ in s.pieces]
     gathered = max(p.weights for p in pieces) * w if split.zero == 3 else 0.0
@@ -212,7 +212,12 @@ def _held(stages: tuple[Stage, ...], place: int, split: Split, job: Job) -> Held
     )  # fmt: skip
 
 
-def _share(weights: float, experts: float, split: Split) -> float:
+def on_device(stages: tuple[Stage, ...], place: int, split: Split) -> list[Stage]:
+    """The stages that one device has: of DualPipe, the one from the other end too."""
+    return [stages[place], *([stages[-1 - place]] if split.dual else [])]
+
+
+def share(weights: float, experts: float, split: Split) -> float:
     """Of what a stage has, the part that one device of the data axis keeps."""
     if not weights:
         return 1.0

@@ -176,8 +176,12 @@ def resize(chance: Random) -> tuple[int, ...]:
     return (channels(chance, 8, 256) * side(chance) ** 2 * scale, scale)
 
 
-def few(chance: Random) -> tuple[int, ...]:
-    return (chance.choice((1, 2, 3, 4, 5, 6)),)
+def axes(chance: Random) -> tuple[int, ...]:
+    return (chance.randint(2, 6),)
+
+
+def deep(chance: Random) -> tuple[int, ...]:
+    return (chance.randint(1, 6),)
 
 
 UNARY = {
@@ -198,7 +202,7 @@ DESIGN: dict[str, tuple[int, Draw]] = {
     "clone": (16, flat), "clone_rows": (44, clone_rows), "clone_matrix": (44, clone_matrix),
     "clone_other": (30, clone_other), "pair": (30, flat), "inplace pair": (24, flat),
     "scalar": (16, flat), "rows": (30, runs), "columns": (44, runs), "mixed": (24, clone_other),
-    "view": (5, few), "call": (5, few),
+    "view": (5, axes), "call": (5, deep),
     **{f"unary {name}": (count, flat) for name, count in UNARY.items()},
     **{f"inplace {name}": (count, flat) for name, count in INPLACE.items()},
 }  # fmt: skip

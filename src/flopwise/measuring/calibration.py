@@ -29,7 +29,7 @@ RUNTIMES = {"onnxruntime": "onnxruntime", "eager": "torch"}  # what a runtime is
 AGAIN = 48  # cases measured a second time, for the noise
 ROUNDS = 7
 TWICE = 2  # copies of the calibration product: its weights stay in the nearest caches
-DENSE = ("gemm", "conv", "addmm", "mkldnn_conv")  # kinds that come near the peak
+DENSE = ("gemm", "conv", "addmm")  # kinds that come near the peak
 FEWEST = 4  # cases of a kind that can be fitted
 
 Progress = Callable[[int, int], None]

@@ -138,10 +138,57 @@ def test_how_tensors_lie_goes_with_them() -> None:
     ]
 
 
+def test_runs_of_what_is_joined_are_those_in_memory() -> None:
+    class Joined(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return torch.cat((x, x), 1)
+
+    image = torch.rand(1, 8, 4, 4)
+    last = image.contiguous(memory_format=torch.channels_last)
+    assert cases(Joined(), (image,)) == [Case("cat", (256, 256))]
+    assert cases(Joined(), (last,)) == [Case("cat", (256, 16))]
+
+
 def test_modules_are_entered_one_inside_another() -> None:
     part = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Sigmoid())
     graph = api.load(torch.nn.Sequential(part, torch.nn.Tanh()).eval(), inputs="2x3")
     assert calls(EAGER.kernels(graph)) == [2, 1, 1]
+
+
+def test_chains_have_the_kernels_that_they_are_said_to_have() -> None:
+    from flopwise.measuring.torch.chains import SHAPE, drawn
+
+    for number in range(4):
+        module, told = drawn(number)
+        found = cases(module, SHAPE)
+        assert found == [c for c in told if c.kind != "call"]
+        assert {c.kind for c in told} <= set(KINDS)
+
+
+def test_what_a_kernel_takes_longer_among_others() -> None:
+    """A chain of three kernels and a call takes two products more than these alone."""
+    kernels = [Case("call", (1,)), *(Case("view", (n,)) for n in (2, 3, 4))]
+
+    class Chains:
+        @staticmethod
+        def chain(number: int) -> Any:
+            return "chain", kernels
+
+        @staticmethod
+        def kernel(one: Case, threads: int) -> Any:
+            return one, 2  # of which two are run at a time
+
+    class Clock:
+        threads = 1
+
+        def __init__(self) -> None:
+            self.readings: list[float] = []
+
+        def ratios(self, run: Any, rounds: int) -> list[float]:
+            self.readings.append(1.0)
+            return [2.0 + 4 * 5.0 if run == "chain" else 2 * 5.0] * rounds
+
+    assert calibration._between(Chains, Clock()) == pytest.approx(2.0 / 3)
 
 
 def _power(one: Case) -> float:

@@ -51,8 +51,9 @@ def estimates(
         return rows
     entered = [Case("call", (n,)) if n else None for n in eager.calls(groups)]
     around = _fitted(entered, device)
-    return [replace(e, seconds=e.seconds + around[c].seconds) if c in around else e
-            for e, c in zip(rows, entered)]  # fmt: skip
+    between = float(device.calibration.get("between", 0.0))
+    more = [between + (around[c].seconds if c in around else 0.0) for c in entered]
+    return [replace(e, seconds=e.seconds + extra) for e, extra in zip(rows, more)]
 
 
 def _fitted(cases: Iterable[Case | None], device: Device) -> dict[Case | None, Estimate]:

@@ -77,13 +77,16 @@ def _gone(x: Sizes, y: Sizes) -> set[int]:
 
 def moved(node: Node, places: Places) -> tuple[Any, ...]:
     """What is put side by side or picked, in runs of elements that stay neighbours."""
-    size, y, axis = sum(t.size for t in node.outputs), result(node), node.attrs.get("axis")
+    size, y = sum(t.size for t in node.outputs), result(node)
     if node.op in GATHERS:
         return ("index", size, y[-1] if len(y) > 1 else 1)
     if node.op == "pad":
         return ("pad", size, y[-1] if y else 1)
-    behind = prod(y[axis:]) if isinstance(axis, int) and axis % max(1, len(y)) else 0
-    return ("cat", size, behind or (size if axis is not None else y[-1] if y else 1))
+    order = places.order(node.outputs[0])
+    joined = [a for a, part in enumerate(sizes(first(node))) if a < len(y) and part != y[a]]
+    if node.op != "concat" or len(joined) != 1:
+        return ("cat", size, y[-1] if y else 1)
+    return ("cat", size, prod(y[a] for a in order[order.index(joined[0]) :]))
 
 
 def copied(node: Node, places: Places) -> tuple[Any, ...]:

@@ -28,6 +28,7 @@ from flopwise.passes.runtimes import ALIASES
 RUNTIMES = {"onnxruntime": "onnxruntime", "eager": "torch"}  # what a runtime is run with
 AGAIN = 48  # cases measured a second time, for the noise
 ROUNDS = 7
+CHAINS = 9  # of small kernels
 TWICE = 2  # copies of the calibration product: its weights stay in the nearest caches
 DENSE = ("gemm", "conv", "addmm")  # kinds that come near the peak
 FEWEST = 4  # cases of a kind that can be fitted
@@ -46,10 +47,12 @@ class Reading:
 
 @dataclass(frozen=True)
 class Readings:
-    """Cases measured, and in the median how far off they were when measured again."""
+    """Cases measured, and in the median how far off they were when measured again; `between`
+    are calibration products that a kernel takes longer among others than over and over."""
 
     found: tuple[Reading, ...]
     noise: float
+    between: float = 0.0
 
 
 def backend(runtime: str) -> Any:
@@ -105,7 +108,22 @@ def measure(
     found = [r for r in found if not clock or not clock.disturbed(r.unit)]
     some = Random(0).sample(found, min(AGAIN, len(found)))
     changes = [abs(read(module, clock, r.case).products / r.products - 1) for r in some]
-    return Readings(tuple(found), median(changes))
+    between = _between(module, clock) if hasattr(module, "chain") else 0.0
+    return Readings(tuple(found), median(changes), between)
+
+
+def _between(module: Any, clock: Clock) -> float:
+    """From chains of small kernels, less what these take alone."""
+    found, alone = [], {}
+    for number in range(CHAINS):
+        run, cases = module.chain(number)
+        for case in cases:
+            if case not in alone:
+                alone[case] = read(module, clock, case).products
+        whole = median(clock.ratios(run, ROUNDS))
+        kernels = sum(case.kind != "call" for case in cases)
+        found.append((whole - sum(alone[case] for case in cases)) / kernels)
+    return max(0.0, median(found))
 
 
 def _settings(module: Any, threads: int) -> dict[str, Any]:
@@ -160,6 +178,8 @@ def device_file(readings: Readings, runtime: str, threads: int, version: str) ->
         f"\n[calibration]\nversion = {json.dumps(version)}\nnoise = {readings.noise:.4f}",
         f"kernels = {len(times)}\nproduct = {unit:.6g}  # s, of the matrix product timed along",
     ]  # fmt: skip
+    if readings.between:
+        lines.append(f"between = {readings.between * unit:.4g}  # s, longer in a chain than alone")
     for kind in dict.fromkeys(c.kind for c in times):
         cases = [c for c in times if c.kind == kind]
         if len(cases) >= FEWEST:

@@ -83,6 +83,21 @@ def _weight(torch: Any, shape: tuple[int, ...], place: int) -> Any:
     return _chance(torch)[place : place + prod(shape)].clone().view(shape)
 
 
+def chain(number: int) -> tuple[Callable[[], object], list[Case]]:
+    """Something that runs a random chain of small modules, and the kernels in it."""
+    torch = package()
+    from flopwise.measuring.torch.chains import SHAPE, drawn
+
+    module, cases = drawn(number)
+    data = torch.rand(SHAPE)
+
+    def run() -> None:
+        with torch.inference_mode():
+            module(data)
+
+    return run, cases
+
+
 def built(source: str) -> Any:
     """The module that `package.module:callable?name=value` gives, with real weights."""
     package()

@@ -153,6 +153,11 @@ def _flat(case: Case) -> list[tuple[int, ...]]:
     return [case.sizes]
 
 
+def _columns(case: Case) -> list[tuple[int, ...]]:
+    outer, length, inner = case.sizes
+    return [(outer, length, inner) if inner > 1 else (outer, length)]
+
+
 def _planes(case: Case) -> list[tuple[int, ...]]:
     return [(1, *case.sizes)]
 
@@ -206,7 +211,7 @@ BUILDERS: dict[str, Any] = {
     **dict.fromkeys(("max_pool2d", "avg_pool2d"), _pool),
     **dict.fromkeys(("upsample_bilinear", "upsample_nearest"), _resize),
     **dict.fromkeys(("unary", "inplace"), _unary),
-    "_softmax": _of(lambda torch, x: torch.softmax(x, 1), _flat),
+    "_softmax": _of(lambda torch, x: torch.softmax(x, 1), _columns),
     "mean": _of(lambda torch, x: x.mean((2, 3) if x.shape[3] == 1 else 2), _planes),
     "cat": _of(lambda torch, *x: torch.cat(x, 1), _halves),
     "pad": _of(lambda torch, x, y: torch.nn.functional.pad(x, (0, x.shape[1])), _halves),

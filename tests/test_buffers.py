@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from flopwise.analyses.memory import memory
-from flopwise.analyses.scratch import joined, scratch
+from flopwise.analyses.scratch import ONNXRUNTIME, joined, scratch
 from flopwise.graph import Graph
 from support.written import written
 
@@ -130,4 +130,4 @@ SCRATCH = {
 
 @pytest.mark.parametrize("text", SCRATCH)
 def test_what_kernels_allocate_beside_their_results(text: str) -> None:
-    assert scratch(written(text).nodes[-1]) == SCRATCH[text]
+    assert scratch(written(text).nodes[-1], ONNXRUNTIME) == SCRATCH[text]

@@ -31,6 +31,28 @@ class Residual(nn.Module):
         return x + self.inner(x)
 
 
+class Shared(nn.Module):
+    """A module of the outside runs inside of it, between an operator and its reader."""
+
+    def __init__(self, other: nn.Module) -> None:
+        super().__init__()
+        self.first, self.last = nn.Conv2d(8, 8, 1), nn.Conv2d(8, 8, 1)
+        self.other = [other]
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.last((self.first(x).exp() * self.other[0](x)).cos().sin().cos())
+
+
+class Around(nn.Module):
+    def __init__(self) -> None:
+        super().__init__()
+        self.other = nn.AdaptiveAvgPool2d((1, None))
+        self.inner = nn.Sequential(Shared(self.other))
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        return self.inner(x)
+
+
 class Attention(nn.Module):
     def __init__(self) -> None:
         super().__init__()
@@ -47,6 +69,7 @@ MODULES = {
     "layers in a row": (layers(), IMAGE),
     "rows in rows": (nn.Sequential(layers(16), nn.Sequential(layers(32), nn.GELU())), IMAGE),
     "residual blocks": (nn.Sequential(Residual(), Residual(32), nn.Sigmoid()), IMAGE),
+    "a greatest of few": (nn.Sequential(nn.MaxPool2d(2), nn.ReLU()), IMAGE),
     "narrow at the end": (nn.Sequential(Residual(32), nn.AvgPool2d(4), nn.Flatten()), IMAGE),
     "attention": (nn.Sequential(Attention(), nn.Linear(16, 64), nn.GELU(), nn.Linear(64, 16)),
                   TOKENS),
@@ -58,6 +81,13 @@ def test_a_module_holds_what_python_holds(name: str) -> None:
     module, shape = MODULES[name]
     held = peak(module.eval(), torch.rand(shape))
     assert memory(module, inputs=shape).peak_activation_bytes == held
+
+
+def test_what_a_module_makes_itself_is_no_argument_after_another_ran_inside_of_it() -> None:
+    """What the other one gave back is taken for an argument, and held too long."""
+    module, pooled = Around().eval(), 2 * 8 * 16 * 4
+    held = peak(module, torch.rand(IMAGE))
+    assert held <= memory(module, inputs=IMAGE).peak_activation_bytes <= held + pooled
 
 
 def test_an_argument_is_held_until_the_outermost_call_with_it_returns() -> None:

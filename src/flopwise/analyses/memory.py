@@ -9,7 +9,7 @@ from flopwise import ops
 from flopwise.analyses import buffers
 from flopwise.analyses.callers import returns
 from flopwise.analyses.liveness import KEPT, Instant, walk
-from flopwise.analyses.scratch import scratched
+from flopwise.analyses.scratch import EAGER, ONNXRUNTIME, scratched
 from flopwise.dims import Dim, Expr, floordiv, maximum, prod
 from flopwise.errors import UnknownName, nearest
 from flopwise.graph import BITS, Graph, Node, every_tensor
@@ -112,7 +112,9 @@ def _worked(graph: Graph, runtime: str) -> Graph:
     """The graph with what the kernels of a runtime need beside their results, as far as known."""
     if runtime not in RUNTIMES:
         raise UnknownName(f"no runtime '{runtime}'; {nearest(runtime, list(RUNTIMES))}")
-    return scratched(graph) if runtime == "onnxruntime" else graph
+    if runtime == "onnxruntime":
+        return scratched(graph, ONNXRUNTIME)
+    return scratched(graph, EAGER) if graph.format == "torch" else graph
 
 
 def _rank(size: Dim) -> tuple[bool, int]:

@@ -21,16 +21,19 @@ BLOCK = "block"  # the attribute of operators on blocks of channels: channels in
 STANDING = {"gelu", "gelu_tanh", "cached_attention"}  # parts whose operands stand in memory
 
 
-def scratched(graph: Graph) -> Graph:
+Rules = Mapping[str, Callable[[Node], Dim]]
+
+
+def scratched(graph: Graph, rules: Rules) -> Graph:
     """The graph with the `workspace` of each kernel, unless a node states its own."""
-    return replace(graph, nodes=tuple(map(_scratched, graph.nodes)))
+    return replace(graph, nodes=tuple(_scratched(node, rules) for node in graph.nodes))
 
 
-def _scratched(node: Node) -> Node:
+def _scratched(node: Node, rules: Rules) -> Node:
     """What is done on a result where it lies is done by the kernel that makes it."""
     if "workspace" in node.attrs or node.attrs.get("inplace"):
         return node
-    own = scratch(node)
+    own = scratch(node, rules)
     return node if own == 0 else replace(node, attrs={**node.attrs, "workspace": own})
 
 
@@ -86,9 +89,9 @@ def _between(part: Graph) -> Dim:
     return most
 
 
-def scratch(node: Node) -> Dim:
+def scratch(node: Node, rules: Rules) -> Dim:
     """Bytes that the kernel of a node allocates beside its results, and gives back."""
-    rule = SCRATCH.get(node.op)
+    rule = rules.get(node.op)
     known = all(t is None or t.known for t in (*node.inputs, *node.outputs))
     return rule(node) if rule is not None and known and node.outputs else 0
 
@@ -139,7 +142,15 @@ def _width(node: Node) -> int:
     return BITS[node.outputs[0].dtype] // 8
 
 
-SCRATCH: dict[str, Callable[[Node], Dim]] = {
+def _places(node: Node) -> Dim:
+    """Where each maximum lies, an int64, which torch works out in two axes and three whether or not
+    it is asked for."""
+    pooled = node.outputs[0]
+    return 8 * pooled.size if len(node.outputs) == 1 and len(pooled.sizes) > 3 else 0
+
+
+EAGER: Rules = {"max_pool": _places}
+ONNXRUNTIME: Rules = {
     "conv": _columns, "conv_transpose": _spread, "softmax": _turned, "log_softmax": _turned,
     "where": lambda node: 2 * node.outputs[0].bytes,  # what is true and what is not, each alone
     "hard_swish": lambda node: node.outputs[0].bytes,  # run as hard_sigmoid, then mul

@@ -12,6 +12,10 @@ from click.testing import CliRunner
 
 import flopwise
 from flopwise.cli import main
+from flopwise.graph import Tensor
+from flopwise.ops import optimizers
+from flopwise.passes.adapters import nf4
+from flopwise.passes.update import Kept
 
 torch = pytest.importorskip("torch")
 ROOT = Path(__file__).parents[1]
@@ -47,6 +51,31 @@ def test_states_are_those_of_a_real_step(optimizer: str, dtype: str) -> None:
     temporaries = [t for t in found.live_at_peak if t.kind == "optimizer temporaries"]
     weights = {f"{n}·temporary": p.nbytes for n, p in model.named_parameters()}
     assert all(t.bytes == weights[t.name.rstrip("0123456789")] for t in temporaries)
+
+
+# Bytes of the states that bitsandbytes 0.50.2 makes (Adam8bit.init_state, on a CPU) of float32
+# and of bfloat16 parameters alike, without its two tables of 1,024 bytes, which all of them share.
+EIGHT_BITS = {
+    (64, 64): 8320, (63, 65): 32760, (1000, 1000): 2031256, (4095,): 32760, (300, 300): 182816,
+    (128, 257): 66824,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("shape", EIGHT_BITS, ids=str)
+def test_states_of_8_bits_are_those_of_bitsandbytes(shape: tuple[int, ...]) -> None:
+    for dtype in ("float32", "bfloat16"):
+        kept = Kept(optimizers.find("adam8bit"))
+        assert kept.states(Tensor("w", shape, dtype, "weight")) == EIGHT_BITS[shape]
+
+
+# Codes, 8-bit scales and their 32-bit scales of bitsandbytes 0.50.2 (quantize_4bit, nf4, blocks of
+# 64, compress_statistics), without an offset of 4 bytes and two tables.
+NF4 = {(512, 512): 135232, (1024, 300): 158476, (4096, 128): 270464}
+
+
+@pytest.mark.parametrize("shape", NF4, ids=str)
+def test_weights_of_4_bits_are_those_of_bitsandbytes(shape: tuple[int, ...]) -> None:
+    assert nf4(Tensor("w", shape, "bfloat16", "weight")) == NF4[shape]
 
 
 @pytest.mark.parametrize(

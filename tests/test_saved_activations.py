@@ -7,6 +7,11 @@ from typing import Any
 import pytest
 
 import flopwise
+from flopwise.analyses.training.step import Recipe, step
+from flopwise.analyses.training_memory import of_step
+from flopwise.ops.gradient import Autograd
+from flopwise.passes.autocast import autocast
+from flopwise.passes.training import training, with_loss
 
 torch = pytest.importorskip("torch")
 
@@ -67,6 +72,49 @@ def test_saved_as_in_pytorch(dropout: float, recipe: dict[str, Any]) -> None:
             setattr(model, name, Adapter(getattr(model, name)))
     off = HALVES if stored == torch.bfloat16 else 0
     assert found.saved_bytes == kept(model, tokens, "amp" in options) + off
+
+
+SINGLE = ("layer_norm", "softmax.int", "log_softmax.int", "rms_norm", "sum", "pow.Tensor_Scalar")
+
+
+def normed() -> Any:
+    """A norm and a softmax of results in half precision, where the lists differ."""
+    return torch.nn.Sequential(
+        torch.nn.Embedding(50, 32), torch.nn.Linear(32, 32), torch.nn.LayerNorm(32),
+        torch.nn.GELU(), torch.nn.Linear(32, 32), torch.nn.Softmax(-1), torch.nn.Linear(32, 50),
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize("build", [normed, lambda: Block(0.1)])
+def test_saved_as_with_the_lists_of_cuda(build: Any) -> None:
+    """PyTorch's dispatcher on a CPU, with what CUDA computes in float32 (AT_FORALL_FP32 in
+    ATen/autocast_mode.h) in place of what a CPU does; kernels are those of the CPU."""
+    tokens = torch.arange(16).view(2, 8)
+    graph = flopwise.load(build(), inputs=tokens, mode="train-forward")
+    forward = autocast(with_loss(training(graph), "cross-entropy"), "bfloat16", "gpu")
+    found = of_step(step(forward, Recipe(autograd=Autograd("cpu", scores="float32"))))
+    with torch.library._scoped_library("aten", "IMPL") as library:
+        for name in SINGLE:
+            base, _, overload = name.partition(".")
+            of = getattr(getattr(torch.ops.aten, base), overload or "default")
+            library.impl(name, in_single(of), "AutocastCPU")
+        assert found.saved_bytes == kept(build(), tokens, amp=True)
+    if build is normed:  # the CPU's own lists
+        assert found.saved_bytes > kept(build(), tokens, amp=True)
+
+
+def in_single(of: Any) -> Any:
+    keys = torch._C.DispatchKeySet(torch._C.DispatchKey.AutocastCPU)
+
+    def wide(value: Any) -> Any:
+        half = isinstance(value, torch.Tensor) and value.dtype == torch.bfloat16
+        return value.float() if half else value
+
+    def computed(*given: Any, **named: Any) -> Any:
+        with torch._C._ExcludeDispatchKeyGuard(keys):
+            return of(*map(wide, given), **{k: wide(v) for k, v in named.items()})
+
+    return computed
 
 
 def kept(model: Any, tokens: Any, amp: bool) -> int:

@@ -125,3 +125,64 @@ def test_one_that_is_not_known_is_an_error() -> None:
 
     with pytest.raises(UnreadableModel, match="'flopwise_test_strange' is not known"):
         flopwise.count(Function(Strange()), inputs=(2, 2))
+
+
+class Weighted(nn.Module):
+    """A higher-order operator, or the same in plain Python."""
+
+    def __init__(self, function: Any) -> None:
+        super().__init__()
+        self.weight, self.function = nn.Parameter(torch.ones(4, 4)), function
+
+    def forward(self, x: Any) -> Any:
+        return self.function(x, self.weight)
+
+
+def scanned(x: Any, w: Any) -> Any:
+    return higher("scan")(lambda c, y: ((c @ w).tanh() + y, c.clone()), torch.zeros(2, 4), x)[1]
+
+
+def scanned_plainly(x: Any, w: Any) -> Any:
+    state, found = torch.zeros(2, 4), []
+    for y in x:
+        found.append(state.clone())
+        state = (state @ w).tanh() + y
+    return torch.stack(found)
+
+
+def looped(x: Any, w: Any) -> Any:
+    return higher("while_loop")(
+        lambda i, x: i < 3, lambda i, x: (i + 1, x @ w), (torch.tensor(0), x)
+    )[1]
+
+
+@pytest.mark.parametrize(
+    ("function", "plain"),
+    [
+        (lambda x, w: torch.cond(torch.tensor(True), lambda x: x @ w @ w, lambda x: x @ w, (x,)),
+         lambda x, w: x @ w @ w),
+        (scanned, scanned_plainly),
+        (lambda x, w: higher("map")(lambda y: (y @ w).relu(), x),
+         lambda x, w: torch.stack([(y @ w).relu() for y in x])),
+        (looped, lambda x, w: x @ w @ w @ w),
+    ],
+    ids=["cond", "scan", "map", "while"],
+)  # fmt: skip
+def test_a_training_step_goes_through_them(function: Any, plain: Any) -> None:
+    found = flopwise.count(Weighted(function), inputs=(5, 2, 4), mode="train")
+    expected = flopwise.count(Weighted(plain), inputs=(5, 2, 4), mode="train")
+    assert not found.unknown, found.not_counted()
+    assert found.total().mac == expected.total().mac
+    assert found.total().mac > flopwise.count(Weighted(plain), inputs=(5, 2, 4)).total().mac
+
+
+def test_a_training_step_needs_conditions_that_are_known() -> None:
+    def asks(x: Any, w: Any) -> Any:
+        return torch.cond(x.sum() > 0, lambda x: x @ w @ w, lambda x: x @ w, (x,))
+
+    x = torch.ones(2, 4)
+    more = flopwise.count(Weighted(asks), inputs=x, mode="train").total().mac
+    less = flopwise.count(Weighted(asks), inputs=-x, mode="train").total().mac
+    assert more == 32 * (2 + 2 + 1) and less == 32 * 2
+    with pytest.raises(UnreadableModel, match=r"\.py:\d+: in a training step, cond on a condition"):
+        flopwise.count(Weighted(asks), inputs=(2, 4), mode="train")

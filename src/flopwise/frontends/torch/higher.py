@@ -80,7 +80,7 @@ def run(recorder: Recorder, func: Any, args: Any, kwargs: Any) -> Any:
 
 @handles("cond")
 def branch(recorder: Recorder, condition: Any, true: Any, false: Any, operands: Any = ()) -> Any:
-    known = _truth(recorder, condition)
+    known = truth(recorder, condition)
     if known is not None:
         return (true if known else false)(*operands)
     bodies = [_body(recorder, side, (), operands) for side in (true, false)]
@@ -95,7 +95,7 @@ def loop(
     recorder: Recorder, going: Any, step: Any, carried: Any, more: Any = (), **named: Any
 ) -> Any:
     for _ in range(MOST_TRIPS):
-        known = _truth(recorder, going(*carried, *more))
+        known = truth(recorder, going(*carried, *more))
         if known is None:
             return _open_loop(recorder, going, step, carried, more)
         if not known:
@@ -141,7 +141,7 @@ def over(recorder: Recorder, function: Any, sequences: Any, more: Any = ()) -> A
     return outputs
 
 
-def _truth(recorder: Recorder, condition: Any) -> bool | None:
+def truth(recorder: Recorder, condition: Any) -> bool | None:
     """A condition, where its value is known."""
     if not isinstance(condition, torch.Tensor):
         return bool(condition)

@@ -21,6 +21,7 @@ from flopwise.frontends.torch.reading import Reader
 from flopwise.frontends.torch.ruled import ruled
 from flopwise.frontends.torch.sharded import whole
 from flopwise.frontends.torch.trace import Recorder, Scope
+from flopwise.frontends.torch.unrolled import Unrolled
 from flopwise.frontends.torch.untouched import untouched
 from flopwise.frontends.torch.values import Values
 from flopwise.graph import Graph
@@ -208,6 +209,7 @@ def run(
                 return module(*given.args, **given.kwargs)
             stack.enter_context(torch.enable_grad())
             stack.enter_context(train.on_shapes(module, recorder))
+            stack.enter_context(Unrolled(recorder))
             outputs = module(
                 *train.leaves(given.args, recorder), **train.leaves(given.kwargs, recorder)
             )

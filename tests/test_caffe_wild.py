@@ -136,3 +136,28 @@ def test_values_in_brackets(tmp_path: Path) -> None:
     assert [n.outputs[0].shape for n in graph.nodes] == [(2, 6, 8)] * 2
     with pytest.raises(UnreadableModel, match="'}' is out of place"):
         flopwise.load(net(tmp_path, data.replace("]", "")))
+
+
+@pytest.mark.parametrize(
+    ("rule", "kept"),
+    [
+        ("include { min_level: 1 }", 1), ("include { min_level: -1 }", 2),
+        ("exclude { max_level: 3 }", 1), ("include { max_level: -1 }", 1),
+        ('include { phase: TEST not_stage: "a" }', 2),
+    ],
+)  # fmt: skip
+def test_rules_of_level(rule: str, kept: int, tmp_path: Path) -> None:
+    """NetState of caffe.proto: level 0, no stage."""
+    text = DATA + layer("ReLU", "data", "a", rule) + layer("ReLU", "data", "b")
+    assert len(flopwise.load(net(tmp_path, text)).nodes) == kept
+
+
+def test_pyramids_learned_blobs_and_pooling_by_chance(tmp_path: Path) -> None:
+    text = 'layer { name: "w" type: "Parameter" top: "w" parameter_param { shape { dim: 6 } } } '
+    text += layer("Scale", "data w", "s") + layer("SPP", "s", "y", "spp_param{pyramid_height: 2}")
+    text += layer("Pooling", "s", "z", "pooling_param { pool: STOCHASTIC kernel_size: 2 }")
+    profile = flopwise.count(net(tmp_path, DATA + text))
+    assert profile.params == 6 and profile.not_counted() == {"Pooling (STOCHASTIC) layer": 1}
+    (row,) = (r for r in profile.rows if r.node.op == "spp")
+    assert row.node.outputs[0].shape == (2, 6 * 5)
+    assert row.total.cmp == 2 * 6 * (20 - 1 + 4 * (2 * 3 - 1))

@@ -52,9 +52,16 @@ def inner_product(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     emit("linear", flat, weight, bias, **attrs)
 
 
+POOLS = {"MAX": "max_pool", "0": "max_pool", "AVE": "avg_pool", "1": "avg_pool"}
+
+
 def pooling(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     p = layer.sub("pooling_param")
-    kind = "avg_pool" if p.text("pool", "MAX") in ("AVE", "1") else "max_pool"
+    kind = POOLS.get(p.text("pool", "MAX"), "")
+    if not kind:
+        layer.type += f" ({p.text('pool')})"
+        unknown(emit, layer, x)
+        return
     if p.flag("global_pooling", False):
         emit("global_" + kind, x[0])
         return
@@ -67,6 +74,18 @@ def pooling(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
     attrs = {"k": spatial(p, "kernel_size", 1), "stride": spatial(p, "stride", 1), "pad": pad}
     positive(attrs)
     emit(kind, x[0], **attrs, ceil=False if floor else ceil)
+
+
+def pyramid(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
+    p = layer.sub("spp_param")
+    mode = "avg" if p.text("pool", "MAX") in ("AVE", "1") else "max"
+    emit("spp", x[0], levels=p.number("pyramid_height"), mode=mode)
+
+
+def parameter(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
+    """A learned blob."""
+    sizes = layer.sub("parameter_param").sub("shape").numbers("dim")
+    emit("identity", emit.weight("blob", tuple(sizes)))
 
 
 def lrn(emit: Emit, layer: Layer, x: list[Tensor]) -> None:
@@ -264,6 +283,7 @@ LAYERS: dict[str, Lower] = {
         ("Convolution", "Deconvolution", "DepthwiseConvolution", "ConvolutionDepthwise"),
         convolution,
     ),
+    "SPP": pyramid, "Parameter": parameter,
     "InnerProduct": inner_product, "Pooling": pooling, "LRN": lrn, "ReLU": relu, "PReLU": prelu,
     "ELU": pointwise("elu"), "Sigmoid": pointwise("sigmoid"), "TanH": pointwise("tanh"),
     "AbsVal": pointwise("abs"), "BNLL": pointwise("softplus"), "Swish": pointwise("silu"),

@@ -81,9 +81,10 @@ class Net:
         return any(include) if include else not any(exclude)
 
     def _matches(self, rule: Layer) -> bool:
-        return rule.text("phase", self.phase) in (self.phase, PHASES.get(self.phase)) and not (
-            rule.all("stage")
-        )
+        """The phase; no stage; level 0, as a net has it that is told nothing else."""
+        phase = rule.text("phase", self.phase) in (self.phase, PHASES.get(self.phase))
+        level = rule.number("min_level", 0) <= 0 <= rule.number("max_level", 0)
+        return phase and level and not rule.all("stage")
 
     def input(self, name: str, shape: tuple[int | None, ...] | None) -> None:
         """Declare an input blob; unknown axes are None."""

@@ -6,12 +6,14 @@ import subprocess
 import sys
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner, Result
 
 from flopwise.analyses.budget import quantity
 from flopwise.cli import main
+from flopwise.errors import FlopwiseError
 
 EXAMPLES = Path(__file__).parents[1] / "examples"
 VGG = EXAMPLES / "vgg16.prototxt"
@@ -56,6 +58,7 @@ def test_bounds(bound: str, code: int) -> None:
         (["--max", "latency=5ms"], "latency needs a device"),
         ([], "no bound to check"),
         (["--baseline", str(VGG)], "not a baseline"),
+        (["--max", "macs=16G", "--growth", "5%"], "growth against what? give --baseline FILE"),
     ],
 )
 def test_bad_bounds(arguments: list[str], words: str) -> None:
@@ -102,6 +105,57 @@ def test_configured_models(tmp_path: Path, macs: str, code: int) -> None:
     assert json.loads(found.stdout)["passed"] is (code == 0)
     assert ("::error title=flopwise vgg::" in found.stderr) is (code == 1)
     assert ("**over**" in step.read_text()) is (code == 1)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        (("max =", "maxx ="), "[models.vgg]: no key 'maxx'; did you mean max"),
+        (("max = { macs", "max = '16G' # { macs"), "names no quantity; write max = {macs"),
+        (('path = "', 'growth = "2%"\npath = "'), "vgg: growth against what?"),
+        (("[tool.flopwise.models", "[tool.flopwise]\nlimit = 1\n[tool.flopwise.models"), "'limit'"),
+        (("[tool.flopwise.models", "[tool.flopwise]\nbaseline = 'b.json'\n[tool.flopwise.models"),
+         "b.json has no numbers of vgg: store them with --save-baseline"),
+    ],
+)  # fmt: skip
+def test_a_bound_that_would_never_be_checked_is_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: tuple[str, str], words: str
+) -> None:
+    (tmp_path / "vgg16.prototxt").write_text(VGG.read_text())
+    (tmp_path / "b.json").write_text('{"alexnet": {"macs": 1}}')
+    (tmp_path / "pyproject.toml").write_text(CONFIG.format(macs="16G").replace(*change))
+    monkeypatch.chdir(tmp_path)
+    result = run()
+    assert result.exit_code == 2
+    assert words in result.stderr and result.stderr.count("\n") == 1
+
+
+def test_a_baseline_of_the_configuration(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:  # fmt: skip
+    model, config = tmp_path / "vgg16.prototxt", tmp_path / "pyproject.toml"
+    model.write_text(VGG.read_text())
+    config.write_text("[tool.flopwise]\nbaseline = 'costs.json'\n" + CONFIG.format(macs="99G"))
+    monkeypatch.chdir(tmp_path)
+    assert run("--save-baseline", "costs.json").exit_code == 0
+    assert run().exit_code == 0
+    model.write_text(VGG.read_text().replace("num_output: 4096", "num_output: 4160", 1))
+    grown = run()
+    assert grown.exit_code == 1 and "(baseline)" in grown.stdout
+    config.write_text(config.read_text() + 'growth = "5%"\n')
+    assert run().exit_code == 1  # 139M params is a limit of its own
+
+
+def test_quantities_have_units() -> None:
+    result = run(VGG, "--max", "latency=1s", "--max", "peak_memory=1GiB", "--device", "v100")
+    latency, memory = result.stdout.splitlines()
+    assert latency.endswith(" s, at most 1 s (limit)")
+    assert memory.endswith("bytes, at most 1,073,741,824 bytes (limit)")
+
+
+def test_a_cost_without_a_bound_is_no_test(assert_cost: Any) -> None:
+    with pytest.raises(FlopwiseError, match="assert_cost needs a bound"):
+        assert_cost(VGG)
 
 
 TEST = """

@@ -190,3 +190,16 @@ def test_timm(name: str, side: int, billions: float, millions: float) -> None:
     count = flopwise.count(model, inputs=(1, 3, side, side), convention="timm")
     assert round(count.value() / 10**9, 2) == billions
     assert round(count.total().dot / 10**6, 2) == millions
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    [("alexnet", 0.77), ("resnet18", 1.82), ("resnet50", 4.14), ("densenet121", 2.90),
+     ("squeezenet1_0", 0.82), ("mobilenet_v2", 0.33), ("shufflenet_v2_x1_5", 0.31)],
+)  # fmt: skip
+def test_the_table_that_thop_published_in_2019(name: str, billions: float) -> None:
+    """README.md of Lyken17/pytorch-OpCounter at 176c407, which is version 0.0.31."""
+    available()
+    models = pytest.importorskip("torchvision").models
+    found = flopwise.count(getattr(models, name)(), (1, 3, 224, 224), convention="thop-2019")
+    assert round(found.value() / 1e9, 2) == billions

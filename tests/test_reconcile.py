@@ -91,6 +91,10 @@ def test_no_claim(text: str) -> None:
         ("mobilenet_v1", "4.2M params", 4_231_976),
         ("mobilenet_v2", "300M MAdds", 300_774_272),
         ("mobilenet_v2", "0.28 GMiMACs", None),
+        ("alexnet", "650,000 neurons", 659_272),  # cut to two digits
+        ("alexnet", "659,000 neurons", 659_272),
+        ("alexnet", "658,000 neurons", None),
+        ("vgg16", "15,500M multiply-adds", 15_470_264_320),
         ("alexnet", "659,272 neurons", 659_272),
     ],
 )

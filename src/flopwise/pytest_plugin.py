@@ -18,8 +18,11 @@ def assert_cost() -> Callable[..., None]:
     def check_cost(model: Any, inputs: Any = None, batch: Any = None, **bounds: str) -> None:
         from flopwise import count
         from flopwise.analyses.budget import Budget, check, limits, measure
+        from flopwise.errors import FlopwiseError
         from flopwise.reports.findings import render
 
+        if not bounds:
+            raise FlopwiseError('assert_cost needs a bound: assert_cost(model, macs="<5G")')
         profile = count(model, inputs=inputs, batch=batch)
         findings = check(profile.graph.name, measure(profile), Budget(limits(bounds)))
         over = [f for f in findings if f.over]

@@ -19,6 +19,9 @@ from flopwise.profile import Profile
 SCALES = {
     "": 0, "k": 3, "K": 3, "M": 6, "G": 9, "B": 9, "T": 12, "P": 15,
 }  # fmt: skip
+KNOWN = ("params", "macs", "flops", "ops", "value", "activations", "weight_bytes", "read_bytes",
+         "write_bytes", "peak_memory", "latency")  # fmt: skip
+KEYS = ("path", "input", "batch", "max", "growth", "device")
 BINARY = {"KiB": 10, "MiB": 20, "GiB": 30, "TiB": 40}
 SECONDS = {"s": 0, "ms": -3, "us": -6, "µs": -6}
 _QUANTITY = re.compile(r"^\s*<?=?\s*([\d.]+(?:[eE][+-]?\d+)?)\s*([A-Za-zµ%]*)\s*$")
@@ -73,11 +76,11 @@ def measure(profile: Profile) -> dict[str, Any]:
 
 def limits(pairs: Mapping[str, Any]) -> dict[str, Decimal]:
     """Bounds by name. Raises UnknownName for a quantity that does not exist."""
-    known = ("params", "macs", "flops", "ops", "value", "activations", "weight_bytes",
-             "read_bytes", "write_bytes", "peak_memory", "latency")  # fmt: skip
+    if not isinstance(pairs, Mapping):
+        raise FlopwiseError(f'max = {pairs!r} names no quantity; write max = {{macs = "5G"}}')
     for name in pairs:
-        if name not in known:
-            raise UnknownName(f"no quantity '{name}'; {nearest(name, list(known))}")
+        if name not in KNOWN:
+            raise UnknownName(f"no quantity '{name}'; {nearest(name, list(KNOWN))}")
     return {name: quantity(str(value)) for name, value in pairs.items()}
 
 
@@ -97,10 +100,12 @@ def check(name: str, found: Mapping[str, Any], budget: Budget) -> list[Finding]:
     return findings
 
 
-def configured(folder: Path) -> dict[str, dict[str, Any]]:
-    """The models of `flopwise.toml`, or of `[tool.flopwise]` in pyproject.toml.
+def configured(folder: Path) -> tuple[dict[str, dict[str, Any]], Path | None]:
+    """The models of `flopwise.toml`, or of `[tool.flopwise]` in pyproject.toml, and the baseline
+    that it names.
 
-    Each is a table with `path`, and optionally `input`, `batch`, `max`, `growth`, `device`.
+    Each model is a table with `path`, and optionally `input`, `batch`, `max`, `growth`, `device`.
+    Raises UnknownName for any other key: a bound that is misspelt would pass for ever.
     """
     own, project = folder / "flopwise.toml", folder / "pyproject.toml"
     table = _toml(own) if own.exists() else _toml(project).get("tool", {}).get("flopwise", {})
@@ -110,10 +115,19 @@ def configured(folder: Path) -> dict[str, dict[str, Any]]:
             "nothing to check: name a model, or list models in flopwise.toml "
             "or [tool.flopwise.models.NAME] of pyproject.toml"
         )
+    _only(table, ("models", "baseline"), "the configuration")
     for name, entry in models.items():
         if not isinstance(entry, dict) or "path" not in entry:
             raise FlopwiseError(f"[models.{name}]: needs a path")
-    return dict(models)
+        _only(entry, KEYS, f"[models.{name}]")
+    baseline = table.get("baseline")
+    return dict(models), None if baseline is None else folder / baseline
+
+
+def _only(table: Mapping[str, Any], known: tuple[str, ...], where: str) -> None:
+    for key in table:
+        if key not in known:
+            raise UnknownName(f"{where}: no key '{key}'; {nearest(key, list(known))}")
 
 
 def _toml(path: Path) -> dict[str, Any]:

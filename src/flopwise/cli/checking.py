@@ -45,10 +45,13 @@ def one_model(
     return _measured(model, model, Budget(limits(pairs), grown), device, options)
 
 
-def configured_models(folder: Path, options: dict[str, Any]) -> list[Checked]:
-    """Every model of the configuration, with its own input, batch and bounds."""
+def configured_models(
+    folder: Path, options: dict[str, Any]
+) -> tuple[list[Checked], Path | None]:  # fmt: skip
+    """Every model of the configuration, with its own input, batch and bounds; the baseline."""
     found = []
-    for name, entry in configured(folder).items():
+    models, baseline = configured(folder)
+    for name, entry in models.items():
         own = {
             "inputs": entry.get("input", options["inputs"]),
             "batch": entry.get("batch", options["batch"]),
@@ -57,7 +60,7 @@ def configured_models(folder: Path, options: dict[str, Any]) -> list[Checked]:
         budget = Budget(limits(entry.get("max", {})), grown)
         path = str(folder / entry["path"]) if ":" not in entry["path"] else entry["path"]
         found.append(_measured(name, path, budget, entry.get("device"), {**options, **own}))
-    return found
+    return found, baseline
 
 
 def _measured(
@@ -80,9 +83,11 @@ def read_baseline(path: Path | None) -> dict[str, Any]:
     if path is None:
         return {}
     try:
-        stored: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        stored = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise FlopwiseError(f"{path}: not a baseline ({error})") from None
+    if not isinstance(stored, dict) or not all(isinstance(v, dict) for v in stored.values()):
+        raise FlopwiseError(f"{path}: not a baseline (numbers by model are wanted)")
     return stored
 
 
@@ -92,14 +97,21 @@ def save(checked: list[Checked], path: Path) -> None:
     path.write_text(json.dumps(stored, indent=1) + "\n", encoding="utf-8")
 
 
-def findings(checked: list[Checked], baseline: dict[str, Any]) -> list[Finding]:
+def findings(checked: list[Checked], baseline: Path | None) -> list[Finding]:
     """Every bound of every model. With a baseline and no growth allowed, none is."""
     found: list[Finding] = []
+    stored = read_baseline(baseline)
     for item in checked:
         budget = item.budget
-        if item.name in baseline:
+        if baseline is not None:
+            if item.name not in stored:
+                raise FlopwiseError(
+                    f"{baseline} has no numbers of {item.name}: store them with --save-baseline"
+                )
             grown = budget.growth if budget.growth is not None else Decimal(0)
-            budget = replace(budget, growth=grown, baseline=baseline[item.name])
+            budget = replace(budget, growth=grown, baseline=stored[item.name])
+        elif budget.growth is not None:
+            raise FlopwiseError(f"{item.name}: growth against what? give --baseline FILE")
         found += check(item.name, item.found, budget)
     if not found:
         raise FlopwiseError("no bound to check: give --max macs=5G, or --baseline FILE")

@@ -122,13 +122,14 @@ def check(
 
     options = {**request(inputs, batch, dtype), "convention": convention}
     if model is None:
-        checked = checking.configured_models(Path.cwd(), options)
+        checked, stored = checking.configured_models(Path.cwd(), options)
+        baseline = baseline or stored
     else:
         checked = [checking.one_model(model, bounds, growth, device, options)]
     if save_baseline is not None:
         checking.save(checked, save_baseline)
         return
-    findings = checking.findings(checked, checking.read_baseline(baseline))
+    findings = checking.findings(checked, baseline)
     show(page(findings), fmt, output)
     checking.tell_github(findings)
     for profile in (c.profile for c in checked):

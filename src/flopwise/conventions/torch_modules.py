@@ -16,10 +16,11 @@ from flopwise.conventions import (
     per_input,
     per_output,
     same,
+    window,
 )
 from flopwise.conventions.recurrent import ALL_RECURRENT, recurrent
-from flopwise.counts import divide
-from flopwise.dims import Dim, prod
+from flopwise.counts import Counts, divide
+from flopwise.dims import Dim, floordiv, prod
 from flopwise.graph import Node, Shape, Tensor
 
 POOLS = (
@@ -71,6 +72,48 @@ THOP = Convention(
         "nn.MultiheadAttention, GroupNorm and subclasses of a known module (not reproduced)",
         "transposed convolutions are counted by their result (a bug)",
         "parameters are those of modules that have a rule",
+    ),
+)
+
+
+def two_for_each(counts: Counts) -> Dim:
+    """Multiplications and additions of dot products."""
+    return 2 * counts.mac - counts.dot
+
+
+def windows(inputs: tuple[Tensor, ...], outputs: tuple[Tensor, ...]) -> Any:
+    """Each result of adaptive pooling: its window, rounded down, and a division."""
+    sides = zip(inputs[0].sizes[2:], outputs[0].sizes[2:])
+    return outputs[0].size * (prod(floordiv(x, y) for x, y in sides) + 1)
+
+
+def averages(n: Dim, c: Dim, y: Shape, k: Any) -> Any:
+    """One per element under each window, and a division."""
+    return window(n, c, y, k) + n * c * prod(y)
+
+
+THOP_2019 = Convention(
+    "thop-2019",
+    "as thop counted when papers of 2019 and 2020 used it: multiply-adds and biases of "
+    "convolutions, 2 per multiply-add of dense modules, 4 per element of batch norm, one per "
+    "element under an average",
+    "https://github.com/Lyken17/pytorch-OpCounter/blob/176c407/thop/count_hooks.py",
+    "0.0.31",
+    {"mac": 1, "add": 1},
+    frozenset({"conv"}),
+    {
+        "conv_transpose": by_result,
+        "linear": two_for_each,
+        "batch_norm": per_output(4),
+        "leaky_relu": per_input(),
+        "avg_pool": averages,
+        **same(windows, ADAPTIVE),
+    },
+    notes=(
+        "modules alone: whatever a forward computes by functions or operators is zero",
+        "other normalisations, recurrent modules, softmax and activations are zero; enlarging "
+        "is not reproduced",
+        "transposed convolutions are counted by their result (a bug)",
     ),
 )
 

@@ -9,6 +9,8 @@ from flopwise.analyses.budget import Finding
 from flopwise.reports import exact
 from flopwise.reports.page import Page
 
+IN_BYTES = ("weight_bytes", "read_bytes", "write_bytes", "peak_memory")
+
 
 def render(findings: list[Finding]) -> str:
     """One line per bound."""
@@ -24,7 +26,7 @@ def error_commands(findings: list[Finding]) -> str:
 def summary(findings: list[Finding]) -> str:
     """A Markdown table for a step summary."""
     rows = [
-        f"| {f.model} | {f.quantity} | {_number(f.value)} | {_number(f.bound)} | "
+        f"| {f.model} | {f.quantity} | {_number(f, f.value)} | {_number(f, f.bound)} | "
         f"{'**over**' if f.over else 'ok'} |"
         for f in findings
     ]
@@ -46,12 +48,16 @@ def page(findings: list[Finding]) -> Page:
 
 
 def _said(finding: Finding) -> str:
-    bound = f"at most {_number(finding.bound)} ({finding.source})"
-    return f"{finding.model}: {finding.quantity} is {_number(finding.value)}, {bound}"
+    bound = f"at most {_number(finding, finding.bound)} ({finding.source})"
+    return f"{finding.model}: {finding.quantity} is {_number(finding, finding.value)}, {bound}"
 
 
-def _number(value: Any) -> str:
-    return exact(_plain(value))
+def _number(finding: Finding, value: Any) -> str:
+    """With its unit, where that is no count of things."""
+    if finding.quantity == "latency":
+        return f"{float(value):.4g} s"
+    unit = " bytes" if finding.quantity in IN_BYTES else ""
+    return exact(_plain(value)) + unit
 
 
 def _plain(value: Any) -> Any:

@@ -51,6 +51,13 @@ class Claim:
         return self.half * 2
 
     @property
+    def zeros(self) -> int:
+        """How many of the last digits are zeros, past the first two: 340M ends in one, 5.0 in
+        none."""
+        digits = str(int(self.value / self.precision))[2:]
+        return len(digits) - len(digits.rstrip("0"))
+
+    @property
     def binary(self) -> Decimal:
         """How much larger a binary prefix makes the value."""
         return Decimal(1024 ** (self.power // 3)) / Decimal(10**self.power)

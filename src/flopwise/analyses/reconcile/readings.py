@@ -18,10 +18,10 @@ from flopwise.analyses.reconcile.features import Features
 from flopwise.dims import Dim
 
 DEAREST = 5.0
-CUT = 1.0
+CUT, PADDED = 1.0, 1.5
 
 # The counters whose numbers papers and model cards print; of others a paper says so.
-QUOTED = ("fvcore", "thop", "ptflops", "timm", "torch", "calflops", "mmengine", "mmcv")
+QUOTED = ("fvcore", "thop", "thop-2019", "ptflops", "timm", "torch", "calflops", "mmengine", "mmcv")
 CLASSES = (1000, 1001, 21841, 21843, 100, 10, 365)
 BATCHES = (2, 4, 8, 10, 16, 32, 64, 128, 256)
 LETTERS = {3: "k", 6: "M", 9: "G", 12: "T", 15: "P", 18: "E"}
@@ -112,7 +112,8 @@ class Reading:
     """A value, comparable to the claim's, and the departures that lead to it.
 
     `unit` is what the claim's prefix means where that is no power of ten: "2^30", and
-    `scaled` the value in it.
+    `scaled` the value in it. It is `cut` where it may lie a digit above the claim, and `padded`
+    with so many zeros that are no digits.
     """
 
     counted: str
@@ -124,6 +125,7 @@ class Reading:
     unit: str = ""
     scaled: float = 0.0
     cut: bool = False
+    padded: int = 0
 
 
 def readings(variants: list[Variant], claim: Claim, tool: str = "") -> Iterator[Reading]:
@@ -142,10 +144,18 @@ def readings(variants: list[Variant], claim: Claim, tool: str = "") -> Iterator[
             value = total.value * prefix[3]
             scaled = value / 10**claim.power
             plain = Reading(option.counted, said, cost, value, total, variant, prefix[2], scaled)
-            yield plain
-            if cost + CUT <= DEAREST:
-                cut = (*said, "cut to its digits, not rounded")
-                yield replace(plain, departures=cut, cost=cost + CUT, cut=True)
+            yield from _written(plain, claim.zeros)
+
+
+def _written(plain: Reading, zeros: int) -> Iterator[Reading]:
+    """The ways to write a number: rounded or cut, to its digits or to those before its zeros."""
+    for padded, cut in product((0, zeros) if zeros else (0,), (False, True)):
+        cost = plain.cost + PADDED * bool(padded) + CUT * cut
+        digits = "the digits before its last zeros" if padded else "its digits"
+        if cost <= DEAREST:
+            words = f"cut to {digits}, not rounded" if cut else f"rounded to {digits}"
+            said = (*plain.departures, *(words,) * (cut or padded > 0))
+            yield replace(plain, departures=said, cost=cost, cut=cut, padded=padded)
 
 
 def _options(f: Features, claim: Claim, tool: str) -> Iterator[Option]:

@@ -64,6 +64,7 @@ def search(claim: Claim, readings: Iterable[Reading]) -> Verdict:
 
 def _explains(reading: Reading, half: float) -> tuple[float, float]:
     """The claims that the reading would explain."""
+    half *= 10**reading.padded
     if reading.cut:
         return reading.value - 2 * half, reading.value
     return reading.value - half, reading.value + half

@@ -247,6 +247,16 @@ def test_an_operator_without_its_operands(tmp_path: Path) -> None:
         count(file, inputs=(2, 5))
 
 
+def test_einsum_of_version_2(tmp_path: Path) -> None:
+    product = ("_npi_einsum", "product", {"num_args": 2, "subscripts": "bij,kj->bki"}, "data", "w")
+    file = write(tmp_path, DATA, ("null", "w", {}), product)
+    profile = count(file, inputs={"data": (2, 3, 4), "w": (5, 4)})
+    assert (profile.total().mac, profile.rows[0].node.outputs[0].shape) == (
+        2 * 5 * 3 * 4,
+        (2, 5, 3),
+    )
+
+
 def test_an_unknown_operator_is_listed(tmp_path: Path) -> None:
     odd = ("_contrib_of_my_own", "odd", {}, "data")
     profile = count(write(tmp_path, DATA, odd), inputs=(2, 5))

@@ -146,6 +146,11 @@ def batch_dot(emit: Emit, s: Symbol, x: Operands) -> None:
         emit("mul", emit("matmul", *x[:2], pattern=pattern, part="product"))
 
 
+@native("einsum")
+def einsum(emit: Emit, s: Symbol, x: Operands) -> None:
+    emit("einsum", *x, equation=s.text("subscripts"))
+
+
 @native("linalg_gemm", least=3)
 def gemm(emit: Emit, s: Symbol, x: Operands) -> None:
     pattern = product(("m", "k"), ("k", "n"), s, "*b ")

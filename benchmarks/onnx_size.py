@@ -1,7 +1,8 @@
 """Write docs/onnx-speed.md: time and memory on an ONNX file of 1.9 GB, and on long graphs.
 
-Run from the repository: `.venv/bin/python benchmarks/onnx_size.py [FOLDER]`. Needs 2 GB of
-disk in FOLDER (a temporary one unless given) and leaves nothing there. Peers that are not
+Run from the repository: `.venv/bin/python benchmarks/onnx_size.py [--long] [FOLDER]`. Needs 2 GB
+of disk in FOLDER (a temporary one unless given) and leaves nothing there; `--long` measures the
+long graphs alone, and leaves what the page says of the other. Peers that are not
 installed are left out: onnx, and `pip install onnx-tool onnx-opcounter`.
 """
 
@@ -295,14 +296,19 @@ are numbers and with free ones (`N`, `H` and `W`), to JSON.
 
 
 def main() -> None:
-    with tempfile.TemporaryDirectory(dir=sys.argv[1] if len(sys.argv) > 1 else None) as folder:
-        text = HEAD.format(
-            cores=os.cpu_count(), load=os.getloadavg()[0], python=platform.python_version(),
-            layers=LAYERS, rows=ROWS, columns=COLUMNS, tensors=2 * LAYERS,
-        )  # fmt: skip
-        text += "".join(f"{row}\n" for row in big_rows(Path(folder)))
+    page = ROOT / "docs" / "onnx-speed.md"
+    folders = [a for a in sys.argv[1:] if a != "--long"]
+    with tempfile.TemporaryDirectory(dir=folders[0] if folders else None) as folder:
+        if "--long" in sys.argv:
+            text = page.read_text(encoding="utf-8").partition(LONG)[0]
+        else:
+            text = HEAD.format(
+                cores=os.cpu_count(), load=os.getloadavg()[0], python=platform.python_version(),
+                layers=LAYERS, rows=ROWS, columns=COLUMNS, tensors=2 * LAYERS,
+            )  # fmt: skip
+            text += "".join(f"{row}\n" for row in big_rows(Path(folder)))
         text += LONG + "".join(f"{row}\n" for row in long_rows(Path(folder)))
-    (ROOT / "docs" / "onnx-speed.md").write_text(text, encoding="utf-8")
+    page.write_text(text, encoding="utf-8")
     print(text)
 
 

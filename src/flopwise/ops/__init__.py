@@ -166,7 +166,8 @@ def shapes(tensors: Sequence[Any]) -> tuple[Shape | None, ...]:
     return tuple([t.shape if t is not None and t.known else None for t in tensors])
 
 
-_COUNTED: dict[Any, Counts | None] = {}
+_COUNTED: dict[Any, Any] = {}
+MISSING = object()
 MOST = 4096  # counts that are kept
 
 
@@ -175,13 +176,14 @@ def count(node: Node) -> Counts | None:
     its formula asks for is unknown."""
     entry = find(node.op)
     alike = _alike(node, entry)
-    if alike is None:
-        return _counted(node, entry)
-    if alike not in _COUNTED:
+    found: Any = MISSING if alike is None else _COUNTED.get(alike, MISSING)
+    if found is MISSING:
+        found = _counted(node, entry)
         if len(_COUNTED) >= MOST:
             _COUNTED.clear()
-        _COUNTED[alike] = _counted(node, entry)
-    return _COUNTED[alike]
+        if alike is not None:
+            _COUNTED[alike] = found
+    return found
 
 
 def _alike(node: Node, entry: Op | None) -> Any:

@@ -77,6 +77,16 @@ LAYERS: list[tuple[str, dict[str, Any], tuple[int, ...], tuple[int, ...], int]] 
     ("LayerNormalization", {"axis": [-1]}, (5, 6), (5, 6), 12),
     ("GroupNormalization", {"groups": 3}, (4, 4, 6), (4, 4, 6), 12),
     ("UnitNormalization", {"axis": -1}, (5, 6), (5, 6), 0),
+    ("RMSNormalization", {"axis": -1}, (5, 6), (5, 6), 6),
+    ("Normalization", {"axis": [-1]}, (4, 5, 6), (4, 5, 6), 13),
+    ("Normalization", {"axis": [3]}, (4, 5, 6), (4, 5, 6), 13),
+    ("LayerScale", {"projection_dim": 6, "init_values": 1e-6}, (4, 5, 6), (4, 5, 6), 6),
+    ("StochasticDepth", {"drop_path_rate": 0.1}, (4, 5, 6), (4, 5, 6), 0),
+    ("Normalization", {"axis": [1]}, (4, 5, 6), (4, 5, 6), 9),
+    ("Normalization", {"axis": None}, (5, 6), (5, 6), 3),
+    ("Normalization", {"axis": [-1], "mean": [1.0], "variance": [2.0]}, (5, 6), (5, 6), 0),
+    ("Rescaling", {"scale": 0.5, "offset": 1.0}, (4, 5, 6), (4, 5, 6), 0),
+    ("RandomErasing", {}, (4, 5, 6), (4, 5, 6), 0),
     ("PReLU", {"shared_axes": [1, 2]}, (4, 5, 6), (4, 5, 6), 6),
     ("PReLU", {"shared_axes": None}, (4, 5), (4, 5), 20),
     ("Flatten", {}, (4, 5, 6), (120,), 0),
@@ -293,3 +303,11 @@ def test_models_nested_too_deep(tmp_path: Path) -> None:
 def test_layers_that_do_not_fit(tmp_path: Path, config: Any) -> None:
     with pytest.raises(FlopwiseError, match="conv2d_0"):
         count(sequential((9, 8, 6), ("Conv2D", config)), tmp_path, batch=1)
+
+
+def test_what_follows_the_stem_of_efficientnet_is_counted(tmp_path: Path) -> None:
+    stem = sequential((8, 8, 3), ("Rescaling", {"scale": 0.5}), ("Normalization", {"axis": [3]}),
+                      ("Conv2D", {"filters": 4, "kernel_size": 3, "use_bias": False}),
+                      ("LayerScale", {"projection_dim": 4}))  # fmt: skip
+    total = count(stem, tmp_path, batch=1).total()
+    assert (total.mac, total.div, total.mul) == (36 * 4 * 27, 192, 192 + 36 * 4)

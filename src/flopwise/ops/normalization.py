@@ -62,6 +62,9 @@ def rms_norm(x: Shape, weight: int, axes: int = 1, axis: Any = None, over: Any =
     return standardize(floordiv(prod(x), size), size, weight, 0, centre=0)
 
 
+rule("axes", "rms_norm")(layer_weight)  # for formats that leave the weight's shape open
+
+
 def start(x: Shape, axes: int, axis: Any) -> int:
     """The first axis that is normalised."""
     first = len(x) - axes if axis is None else axis

@@ -78,6 +78,50 @@ def batch_norm(n: Native) -> None:
     n.emit("batch_norm", n.inputs[0], *statistics, gamma, beta, pattern=pattern)
 
 
+@lowers("Normalization")
+def normalization(n: Native) -> None:
+    """(x - mean) / deviation, which are found before training, or numbers in the configuration."""
+    axis = n.config.get("axis", -1)
+    axis = axis[0] if isinstance(axis, list) and len(axis) == 1 else axis
+    if n.config.get("mean") is not None or n.flag("invert"):
+        n.emit("div", n.emit("sub", n.inputs[0], part="centred"))
+        return
+    n.model.weights.append(n.weight("count", (), trainable=False))  # of samples; no call reads it
+    if axis is None:
+        mean, variance = (n.weight(k, (), trainable=False) for k in ("mean", "variance"))
+        n.emit("div", n.emit("sub", n.inputs[0], mean, part="centred"), variance)
+    elif axis in (-1, 1) or _rank(n) in (0, axis + 1):  # 0: taken for the last, as of batch norms
+        data = "n c *x" if axis == 1 else "n *x c"
+        pattern = f"{data}, mean: c, variance: c, weight?: c, bias?: c -> {data}"
+        statistics = [n.weight(k, trainable=False) for k in ("mean", "variance")]
+        n.emit("batch_norm", n.inputs[0], *statistics, None, None, pattern=pattern)
+    else:
+        n.unknown()
+
+
+def _rank(n: Native) -> int:
+    """How many axes the operand was built with; 0 where that is not told."""
+    build = n.layer.get("build_config") or {}
+    return len(build.get("input_shape") or n.inputs[0].shape or ())
+
+
+@lowers("LayerScale")
+def layer_scale(n: Native) -> None:
+    """A factor per channel, as ConvNeXt has it."""
+    pattern = "n *x c, weight?: c, bias?: c -> n *x c"
+    n.emit("scale", n.inputs[0], n.weight("gamma"), None, pattern=pattern)
+
+
+@lowers("RMSNormalization")
+def rms_norm(n: Native) -> None:
+    axis = n.config.get("axis", -1)
+    if axis not in (-1, [-1]):
+        n.unknown()
+        return
+    pattern = "*x, weight?: *w -> *x"
+    n.emit("rms_norm", n.inputs[0], n.weight("scale"), axes=1, pattern=pattern)
+
+
 @lowers("LayerNormalization")
 def layer_norm(n: Native) -> None:
     axis = n.config.get("axis", -1)

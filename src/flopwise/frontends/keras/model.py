@@ -23,11 +23,15 @@ class Model:
         self.where = where
         self.nodes: list[Node] = []
         self.inputs: list[Tensor] = []
+        self.weights: list[Tensor] = []  # that no call reads
         self.unique = Names()
 
     def graph(self, config: Config, stem: str) -> Graph:
         outputs = self.enter(config, (), None)
-        return Graph(tuple(self.inputs), tuple(outputs), tuple(self.nodes), stem, "keras")
+        weights = tuple({t.name: t for t in self.weights}.values())
+        return Graph(
+            tuple(self.inputs), tuple(outputs), tuple(self.nodes), stem, "keras", weights=weights
+        )
 
     def enter(
         self, model: Config, scope: tuple[str, ...], given: Sequence[Tensor] | None

@@ -75,6 +75,13 @@ def test_but_not_onto_its_own_image() -> None:
     assert steps(graph, fused="onnxruntime") == [2, 3, 3]
 
 
+def test_only_as_it_stands_in_the_file_a_convolution_unfolds_its_image() -> None:
+    graph = written(X + "a = conv x w:8,8,3,3 pad=1\ny = neg a")
+    slices = 128 * 128 * 4 / ONE
+    assert steps(graph) == [2 + slices, 3]
+    assert steps(graph, fused="onnxruntime") == [2, 3]
+
+
 def test_the_parts_of_an_operator_are_one_kernel() -> None:
     """As a frontend writes a fused convolution: what is added is what is written onto."""
     graph = written(

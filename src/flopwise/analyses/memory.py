@@ -9,7 +9,7 @@ from flopwise import ops
 from flopwise.analyses import buffers
 from flopwise.analyses.callers import returns
 from flopwise.analyses.liveness import KEPT, Instant, walk
-from flopwise.analyses.scratch import EAGER, ONNXRUNTIME, scratched
+from flopwise.analyses.scratch import BLOCKED, EAGER, ONNXRUNTIME, scratched
 from flopwise.dims import Dim, Expr, floordiv, maximum, prod
 from flopwise.errors import UnknownName, nearest
 from flopwise.graph import BITS, Graph, Node, every_tensor
@@ -56,7 +56,7 @@ def memory(graph: Graph, runtime: str = "eager", fused: str = "", im2col: bool =
 
     Raises UnknownName for a runtime that is not known.
     """
-    graph = _worked(unfolded(graph) if im2col else graph, runtime)
+    graph = _worked(unfolded(graph) if im2col else graph, runtime, fused == runtime)
     graph = runtimes.find(fused).merged(graph) if fused else graph
     by_dtype = kept(graph)
     steps = list(_steps(graph, runtime))
@@ -108,12 +108,13 @@ def timeline(graph: Graph, runtime: str = "eager") -> tuple[Moment, ...]:
     return tuple(moment for moment, _ in _steps(_worked(graph, runtime), runtime))
 
 
-def _worked(graph: Graph, runtime: str) -> Graph:
-    """The graph with what the kernels of a runtime need beside their results, as far as known."""
+def _worked(graph: Graph, runtime: str, fused: bool = False) -> Graph:
+    """The graph with what the kernels of a runtime need beside their results, as far as known.
+    Of graphs that are to be `fused` too, the runtime may choose others."""
     if runtime not in RUNTIMES:
         raise UnknownName(f"no runtime '{runtime}'; {nearest(runtime, list(RUNTIMES))}")
     if runtime == "onnxruntime":
-        return scratched(graph, ONNXRUNTIME)
+        return scratched(graph, BLOCKED if fused else ONNXRUNTIME)
     return scratched(graph, EAGER) if graph.format == "torch" else graph
 
 

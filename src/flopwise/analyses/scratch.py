@@ -159,3 +159,5 @@ ONNXRUNTIME: Rules = {
     "lstm": lambda node: 4 * node.outputs[0].bytes,  # gates of all steps
     "gru": lambda node: 3 * node.outputs[0].bytes,
 }  # fmt: skip
+# Optimised, convolutions run on blocks of channels, unfold nothing, and do hard_swish as well.
+BLOCKED: Rules = {n: rule for n, rule in ONNXRUNTIME.items() if n not in ("conv", "hard_swish")}

@@ -40,7 +40,7 @@ Written by `benchmarks/memory.py`: networks with random weights, batch 1, float3
 ONNX files run by {version} with one thread and without its arena. *allocated*: the most
 bytes between the start and the end of a third run, counted at every call of malloc and free in the
 process, plus the input, which the caller keeps. *predicted*: what
-`flopwise.memory(FILE, "onnxruntime", optimised=True)` says of the graph as onnxruntime rewrites it.
+`flopwise memory FILE --optimised` says of the graph as onnxruntime rewrites it.
 
 That prediction is onnxruntime's own plan of buffers (`src/flopwise/analyses/buffers.py`): a
 buffer is held from the first tensor that it holds to the last, and is taken again by tensors of

@@ -481,9 +481,15 @@ def test_onnxruntime_rewrites_a_file(tmp_path: Path) -> None:
     assert plain.total().mac == fused.total().mac
     assert len(plain.rows) == 2
     assert {r.node.origin for r in fused.rows} != {r.node.origin for r in plain.rows}
+    asked = ["memory", str(path), "--optimised", "--format", "json"]
+    told = json.loads(CliRunner().invoke(main, asked).output)
+    found = api.memory(path, "onnxruntime", optimised=True)
+    assert told["peak_activation_bytes"] == found.peak_activation_bytes > 0
 
 
 WRONG = {
+    ("memory", VGG, "--optimised"): "--optimised is for ONNX files",
+    ("memory", VGG, "--optimised", "--train"): "leave out --train",
     ("calibrate", "-o", "x.toml", "--runtime", "tvm"): "no runtime 'tvm' to measure",
     ("calibrate", "model.onnx", "-o", "x.toml"): "a calibration takes none",
     ("calibrate", "--verify", "-o", "x.toml"): "--verify takes the models",

@@ -52,15 +52,22 @@ def training_options(command: Any) -> Any:
 
 @click.command()
 @click.argument("model")
-@click.option("--runtime", default="eager", metavar="NAME", help="eager or onnxruntime.")
+@click.option(
+    "--runtime",
+    metavar="NAME",
+    help="eager or onnxruntime.  [default: eager; onnxruntime with --optimised]",
+)
 @click.option("--fused", default="", metavar="NAME", help="After the fusion of this runtime.")
 @click.option("--im2col", is_flag=True, help="With the columns that convolutions unfold.")
+@click.option(
+    "--optimised", is_flag=True, help="An ONNX file as onnxruntime, installed here, rewrites it."
+)
 @click.option("--train", is_flag=True, help="Of a training step; the options below are for it.")
 @training_options
 @model_options
 def memory(
-    model: str, runtime: str, fused: str, im2col: bool, train: bool, inputs: tuple[str, ...],
-    batch: str | None, dtype: str,
+    model: str, runtime: str | None, fused: str, im2col: bool, optimised: bool, train: bool,
+    inputs: tuple[str, ...], batch: str | None, dtype: str,
     convention: str, fmt: str, output: Path | None, depth: int | None, strict: bool,
     explain: bool, **asked: Any,
 ) -> None:  # fmt: skip
@@ -71,11 +78,15 @@ def memory(
 
     options = request(inputs, batch, dtype)
     if train:
-        _refuse({"runtime", "fused", "im2col"}, "is for a forward pass: leave out --train")
+        _refuse({"runtime", "fused", "im2col", "optimised"},
+                "is for a forward pass: leave out --train")  # fmt: skip
         _training(model, {**asked, **options}, fmt, output, explain, strict)
         return
     _refuse({*asked, "explain"}, "is for a training step: give --train")
-    profile = api.count(model, convention=convention, **options)
+    profile = api.count(model, convention=convention, optimised=optimised, **options)
+    if optimised and profile.graph.format != "onnx":
+        raise FlopwiseError(f"--optimised is for ONNX files; {model} is {profile.graph.format}")
+    runtime = runtime or ("onnxruntime" if optimised else "eager")
     found = analyse(profile.graph, runtime, fused, im2col)
     show(page(found, profile.graph.name), fmt, output)
     fail_if_unknown(profile, strict)

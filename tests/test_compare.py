@@ -73,3 +73,13 @@ def test_the_command() -> None:
     assert "-47.12%" in said
     alone = CliRunner().invoke(main, ["compare", files[0]])
     assert alone.exit_code == 2 and "two models" in alone.stderr
+
+
+def test_an_error_names_the_model_it_is_about(tmp_path: Path) -> None:
+    open_ended = tmp_path / "open.prototxt"
+    open_ended.write_text('layer { name: "r" type: "ReLU" bottom: "data" top: "r" }')
+    result = CliRunner().invoke(
+        main, ["compare", str(EXAMPLES / "alexnet.prototxt"), str(open_ended)]
+    )
+    assert result.exit_code == 2
+    assert str(open_ended) in result.stderr and result.stderr.count("\n") == 1

@@ -12,6 +12,7 @@ from flopwise.cli import fail_if_unknown, model_options, request, show
 from flopwise.errors import FlopwiseError
 
 if TYPE_CHECKING:
+    from flopwise.profile import Profile
     from flopwise.reports.page import Page
 
 
@@ -81,11 +82,22 @@ def compare(
     if why or device:
         show(_why(models, names, device, runtime, options), fmt, output)
         return
-    profiles = [api.count(m, convention=convention, **options) for m in models]
+    profiles = [_counted(m, convention=convention, **options) for m in models]
     sparse = [api.effective_macs(m, profile=p) for m, p in zip(models, profiles) if effective]
     show(page(side_by_side(profiles, names, sparse, layers, depth)), fmt, output)
     for profile in profiles:
         fail_if_unknown(profile, strict)
+
+
+def _counted(model: str, **options: Any) -> Profile:
+    """The profile of one of several models, which an error names."""
+    from flopwise import api
+
+    try:
+        return api.count(model, **options)
+    except FlopwiseError as error:
+        said = str(error)
+        raise FlopwiseError(said if model in said else f"{model}: {said}") from None
 
 
 def _why(

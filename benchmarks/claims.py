@@ -134,8 +134,9 @@ claims in view. Those held out were gathered after: {fresh} claims of authors, f
 nine repositories, written down before any was run, most of them about networks that no seen claim
 is about. On their first and only run before a change {first} were explained ({share}), and {wrong}
 of {tried} wrong ones ({wrong_share}); the columns `first` and `first_wrong` of the file keep that.
-The table has what is found now: after that run came the reading of zeros at the end as no digits (ConvNeXt's 101.0G and BERT's 340M had
-suggested it) and the convention `thop-2019`, for failures among the seen ones.
+The table has what is found now: after that run came the reading of zeros at the end as no digits
+(seen claims such as BERT's 340M had suggested it) and the convention `thop-2019`, both for
+failures among the seen ones.
 
 Of the seen ones, 125 had been held out once, and 86 of them were explained on their first run
 (69 %; five of the failures were another model than the claim's). The conventions `mmcv`,

@@ -318,8 +318,6 @@ What is off, and why:
   weight oneDNN pads every group to 16 x 16 channels, which is 256 times the weight. That is a
   matter of one kernel on one kind of processor, and is not modelled. So it does with the 3 channels
   of ViT's patches (9.5 MB for a weight of 2.4 MB), and with other convolutions in bfloat16.
-- The workspace of oneDNN's LSTM in bfloat16 (44 bytes for each element of a state, undocumented) is
-  taken to be half that in float32.
 - Swin's stochastic depth draws its noise in the type of the data, which a trace in float32 does not
   tell: with amp it is taken to widen what it is multiplied with.
 - What CUDA's autocast does differently (norms and softmax in float32) cannot be measured here, but

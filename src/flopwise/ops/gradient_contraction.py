@@ -231,9 +231,11 @@ def unit(node: Node, wants: Wants, first: Dim, begin: Dim, gates: tuple[Dim, ...
 
 # Numbers that each step of each layer keeps, in units of the hidden size. Of the cell itself:
 # gates and states (cuDNN's reserve is no more than that). oneDNN's workspace of an LSTM holds
-# gates (4), states below, before and of the cell (2 each), and gradients of them (6); GRUs run
-# step by step on a CPU and keep both products (3 and 3) and what the update gate mixes (1).
-KEPT = {"rnn": (1, 1), "lstm": (6, 16), "gru": (5, 7)}
+# gates (4), states below, before and of the cell (2 each, of one step more), and as many gradients
+# of them in single precision; GRUs run step by step on a CPU and keep both products (3 and 3) and
+# what the update gate mixes (1).
+KEPT = {"rnn": (1, 1), "lstm": (6, 4), "gru": (5, 7)}
+STATES = {"lstm": 6}
 
 
 def recurrent(name: str) -> Any:
@@ -247,10 +249,17 @@ def recurrent(name: str) -> Any:
         state = hidden if hidden is not None else h
         rows = (GATES[name] - int(bool(coupled))) * state
         steps = t * (prod(n) if isinstance(n, tuple) else n)
-        width = KEPT[name][autograd.backend == "cpu"] * state
+        whole = autograd.backend == "cpu" and name in STATES and node.op == name
+        width = KEPT[name][whole if name in STATES else autograd.backend == "cpu"] * state
         first = directions * steps * rows * i
         begin = directions * layers * floordiv(steps, t) * rows * (projection or state)
-        return unit(node, wants, first, begin, (layers * directions, steps, width))
+        found = unit(node, wants, first, begin, (layers * directions, steps, width))
+        if not whole:
+            return found
+        shape = (layers * directions, steps + floordiv(steps, t), STATES[name] * state)
+        dtypes = {"states": node.outputs[0].dtype, "state gradients": "float32"}
+        space = tuple(keep(node, what, shape, dtype) for what, dtype in dtypes.items())
+        return replace(found, kept=(*found.kept, *space))
 
     return rule_
 

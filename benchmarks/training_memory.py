@@ -250,16 +250,19 @@ def page() -> str:
     for row in figures():
         found = predicted(*(row[name] for name in COLUMNS))
         real, ours = int(row["bytes"]), int(found.peak_bytes)
-        saves, our_saves = int(row["saved"]), int(found.saved_bytes)
+        saves, our_saves = int(row["saved"] or 0), int(found.saved_bytes)
         other = bool(row["recipe"])
         errors[other].append(ours / real - 1)
-        kept.append(our_saves / saves - 1)
+        kept += [our_saves / saves - 1] if saves else []
+        saved_off_by = (
+            f"{mib(saves)} | {mib(our_saves)} | {kept[-1]:+.2%}" if saves else "– | – | –"
+        )
         kind, _, shape = MODELS[row["model"]]
         what = row["recipe"] if other else f"{kind} | {'x'.join(map(str, shape))}"
         lines[other].append(
             f"| {row['model']} | {what} | {row['optimizer']} "
             f"| {row['checkpoint']} | {mib(real)} | {mib(ours)} | {errors[other][-1]:+.2%} "
-            f"| {found.peak_phase} | {mib(saves)} | {mib(our_saves)} | {kept[-1]:+.2%} |"
+            f"| {found.peak_phase} | {saved_off_by} |"
         )
         print(lines[other][-1], flush=True)
     return HEAD.format(

@@ -347,7 +347,9 @@ BROKEN: dict[str, tuple[dict[str, Any], dict[str, Any], type[FlopwiseError], str
     "no prompt": (LLAMA, {}, UnknownSize, "--prompt"),
     "no image": (TASKS["image asked for"][0], {}, UnknownSize, "--image"),
     "no sound": (config("wav2vec2", "Wav2Vec2ForCTC"), {}, UnknownSize, "--input input_values="),
-    "a symbol": (config("bert", "BertModel", **TEXT), {"prompt": "S"}, UnknownSize, "numbers"),
+    "a free image": (TASKS["image asked for"][0], {"image": "H"}, UnknownSize, "numbers only"),
+    "free routing": (config("mixtral", "MixtralForCausalLM", **TEXT, **EXPERTS), {"prompt": "S"},
+                     UnknownSize, "MixtralForCausalLM is not counted for free sizes"),
     "an image of three sizes": (
         TASKS["image asked for"][0], {"image": "1x2x3"}, UnknownSize, "height x width",
     ),
@@ -440,3 +442,25 @@ def test_options_of_other_formats_are_refused() -> None:
     example = Path(__file__).parents[1] / "examples/vgg16.prototxt"
     with pytest.raises(UnknownName, match="--prompt: not for caffe models"):
         flopwise.count(example, prompt=4)
+
+
+FREE: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {
+    "decoder": (LLAMA, {"prompt": "S", "batch": "N"}),
+    "tokens by name": (LLAMA, {"inputs": {"input_ids": "NxS"}}),
+    "encoder": (config("bert", "BertModel", **TEXT), {"prompt": "S", "batch": "N"}),
+    "encoder and decoder": (
+        config("t5", "T5ForConditionalGeneration", d_model=32, d_kv=8, d_ff=64, num_layers=2,
+               num_heads=4, vocab_size=100), {"prompt": "S", "batch": "N"}),
+    "images": (config("vit", "ViTModel", **VISION), {"batch": "N"}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(FREE))
+def test_free_sizes_give_what_numbers_give(name: str) -> None:
+    model, asked = FREE[name]
+    numbers = {"prompt": 12, "batch": 3, "inputs": {"input_ids": (3, 12)}}
+    given = {key: numbers[key] for key in asked}
+    profile = flopwise.count(model, **asked)
+    symbols = {"N": 3, "S": 12} if name != "images" else {"N": 3}
+    assert profile.coverage == 1
+    assert profile.at(**symbols).total().mac == flopwise.count(model, **given).total().mac

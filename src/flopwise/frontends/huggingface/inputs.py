@@ -37,6 +37,7 @@ def call_of(
     for name in _needed(call, known):
         if name not in call.arguments:
             call.arguments[name] = _make(call, name)
+    call.freed()
     if "use_cache" in known:  # one pass without a cache: what is counted is the network
         call.arguments["use_cache"] = False
     return call

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from flopwise.errors import UnknownSize
 from flopwise.frontends import Request
 from flopwise.frontends.huggingface.build import model_of
 from flopwise.frontends.huggingface.config import config_of, preprocessor, stated
@@ -28,7 +29,14 @@ def graph(source: Any, request: Request) -> Graph:
     notes = _dtype(config, quantization)
     model, said = model_of(config, data)
     call = call_of(model, config, request, preprocessor(source))
-    traced = module.graph(model, replace(request, inputs={}, arguments=call.arguments))
+    asked = replace(request, inputs={}, batch=None, arguments=call.arguments)
+    try:
+        traced = module.graph(model, asked)
+    except UnknownSize as error:
+        if not call.free:
+            raise
+        kind = type(model).__name__
+        raise UnknownSize(f"{kind} is not counted for free sizes: {error}") from error
     done = finished(traced, model, config.to_dict(), (*notes, *said, *call.notes))
     return packed(done, model, quantization) if quantization else done
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from flopwise.dims import Dim
 from flopwise.errors import UnknownSize
 from flopwise.frontends import Request
 from flopwise.sizes import parse, positive
@@ -16,10 +17,11 @@ PARTS = ("vision_config", "text_config", "audio_config", "encoder", "decoder", "
 
 @dataclass(frozen=True)
 class Sizes:
-    """Batch, tokens and pixels; those that nobody gave raise UnknownSize when asked for."""
+    """Batch, tokens and pixels; those that nobody gave raise UnknownSize when asked for. Batch and
+    tokens may be free."""
 
-    batch: int
-    _prompt: int | None
+    batch: Any
+    _prompt: Any
     _image: tuple[int, int] | None
     channels: int
 
@@ -28,7 +30,7 @@ class Sizes:
         return self._prompt is not None
 
     @property
-    def prompt(self) -> int:
+    def prompt(self) -> Any:
         if self._prompt is None:
             raise UnknownSize(
                 "the number of tokens is not in the config: give it, as in --prompt 128"
@@ -53,17 +55,21 @@ def sizes_of(config: Any, request: Request, preprocessor: Mapping[str, Any]) -> 
     pixels = _pair(image, "--image") if image is not None else None
     channels = first(config, "num_channels", "in_channels", "in_chans")
     return Sizes(
-        batch=1 if request.batch is None else _number(request.batch, "--batch"),
-        _prompt=None if prompt is None else _number(prompt, "--prompt"),
+        batch=1 if request.batch is None else _size(request.batch, "--batch"),
+        _prompt=None if prompt is None else _size(prompt, "--prompt"),
         _image=pixels or _stated(first(config, "image_size")) or _prepared(preprocessor),
         channels=channels if isinstance(channels, int) else 3,
     )
 
 
+def _size(value: Any, option: str) -> Dim:
+    return positive(parse(value) if isinstance(value, str) else value, option)
+
+
 def _number(value: Any, option: str) -> int:
-    size = positive(parse(value) if isinstance(value, str) else value, option)
+    size = _size(value, option)
     if not isinstance(size, int):
-        raise UnknownSize(f"{option} {value}: models of Hugging Face take numbers only")
+        raise UnknownSize(f"{option} {value}: models of Hugging Face take images of numbers only")
     return size
 
 

@@ -362,3 +362,10 @@ def test_tensors_that_are_compared_whole() -> None:
 
     profile = flopwise.count(Compares(), inputs=((2, 4), (2, 4)))
     assert profile.total().mac == 32 and profile.total().cmp == 16 and profile.coverage == 1
+
+
+@pytest.mark.parametrize("layout", [torch.jagged, torch.strided])
+def test_nested_tensors_are_refused_in_one_line(layout: Any) -> None:
+    rows = torch.nested.nested_tensor([torch.zeros(3, 4), torch.zeros(5, 4)], layout=layout)
+    with pytest.raises(UnknownSize, match="input 'input' is a nested tensor"):
+        flopwise.count(nn.Linear(4, 4), inputs=rows)

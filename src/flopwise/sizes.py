@@ -104,9 +104,17 @@ def shapes_of(inputs: Any) -> tuple[dict[str, Shape], Any]:
     named = inputs if isinstance(inputs, Mapping) else {"": inputs}
     if all(isinstance(v, str) or _is_shape(v) for v in named.values()):
         return {name: _shape(shape) for name, shape in named.items()}, None
-    if all(_is_shape(getattr(v, "shape", None)) for v in named.values()):
+    if all(_is_shape(_stated(v)) for v in named.values()):
         return {name: tuple(value.shape) for name, value in named.items()}, inputs
     return {}, inputs
+
+
+def _stated(value: Any) -> Any:
+    """The shape that an array says it has; some nested ones raise when they are asked."""
+    try:
+        return getattr(value, "shape", None)
+    except RuntimeError:
+        return None
 
 
 def _is_shape(value: Any) -> bool:

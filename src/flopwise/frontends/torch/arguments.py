@@ -116,6 +116,11 @@ class _Builder:
         if not self.real and (isinstance(given, str) or _is_shape(given)):
             return self._entered(name, self._from_shape(name, given))
         if isinstance(given, torch.Tensor):
+            if given.is_nested:
+                raise UnknownSize(
+                    f"input '{name}' is a nested tensor, whose rows are of unequal length: these "
+                    "are not counted; count each length, or give it padded"
+                )
             return self._entered(name, given)
         if _is_array(given):
             return self._value(name, torch.from_numpy(given))

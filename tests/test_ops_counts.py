@@ -298,3 +298,6 @@ def test_nodes_that_are_alike_are_counted_once() -> None:
     twice = single("add", *[Tensor("x", (2, 3), role="input")] * 2)
     counts = [ops.count(node) for node in (first, *apart, twice)]
     assert [c.bytes for c in counts if c] == [4 * 15, 4 * 18, 4 * 15, 2 * 12 + 4 * 3, 4 * 12]
+    # One formula, two operators: what moves data is not taken for what is only a view of it.
+    seen, moved = (ops.count(single(op, (2, 3))) for op in ("identity", "copy"))
+    assert seen is not None and moved is not None and (seen.bytes, moved.bytes) == (0, 4 * 12)

@@ -199,7 +199,7 @@ def _alike(node: Node, entry: Op | None) -> Any:
         inputs.append(tensor and (tensor.shape, tensor.dtype, tensor.stored))
     outputs = [(t.shape, t.dtype, t.stored) for t in node.outputs]
     attrs = tuple(node.attrs.items())
-    key = entry.count, len(names), tuple(inputs), tuple(outputs), attrs
+    key = node.op, entry.count, len(names), tuple(inputs), tuple(outputs), attrs
     try:
         hash(key)
     except TypeError:

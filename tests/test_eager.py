@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import runpy
+from math import log
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -13,6 +14,7 @@ from click.testing import CliRunner
 
 from flopwise import api, devices
 from flopwise.analyses import aten
+from flopwise.analyses.calibrated import CENTRAL, TOGETHER_EAGER, interval
 from flopwise.analyses.cases import Case
 from flopwise.analyses.eager import calls, case
 from flopwise.analyses.roofline import predict
@@ -217,6 +219,10 @@ def test_operators_views_and_calls_are_added_up(mine: str) -> None:
     assert len(around) == 5
     assert found.latency_s == pytest.approx(sum(map(_power, alone + around)), rel=0.15)
     assert api.predict(module, mine, "eager", inputs="1x32x16x16") == found
+
+
+def test_an_interval_is_that_of_the_runtime() -> None:
+    assert log(interval(1.0, [], "eager")[1]) == pytest.approx(CENTRAL * TOGETHER_EAGER)
 
 
 def test_every_kind_has_its_terms() -> None:

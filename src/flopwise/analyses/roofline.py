@@ -155,7 +155,7 @@ def _calibrated(graph: Graph, groups: list[Group], device: Device, runtime: str)
         source += f"; from bytes and operations alone: {', '.join(sorted(rough))}"
     return Prediction(
         graph.name, device, runtime, _dtype(groups), kernels, latency,
-        interval(latency, parts), source, _missing(groups),
+        interval(latency, parts, runtime), source, _missing(groups),
     )  # fmt: skip
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import nullcontext
 from functools import cache
@@ -12,6 +13,7 @@ from operator import itemgetter
 from typing import Any
 
 from flopwise.analyses.cases import Case
+from flopwise.analyses.terms import work
 from flopwise.errors import MissingPackage, UnreadableModel
 from flopwise.graph import Graph, Node, Tensor
 from flopwise.measuring.clock import MOST, copies
@@ -23,6 +25,8 @@ PRODUCT = Case("addmm", (192, 192, 192))
 ROUNDS = 7  # runs that layers are timed in
 AHEAD = 8  # operators that may be looked over to find a node's
 TURNS = 3  # places for data and results
+AROUND = 4_000_000  # elements that the results of a network take turns in
+PRODUCTS = ("mkldnn_conv", "slow_conv", "mkldnn_deconv", "addmm", "bmm", "sdpa")
 
 
 def package() -> Any:
@@ -46,8 +50,7 @@ def has(case: Case) -> bool:
 def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], object], int]:
     """Something that runs a kernel, and how many times it does.
 
-    Data and results take turns in a few places, and each run has weights of its own, as in a
-    network.
+    Each run has weights of its own, as in a network; data and results take turns in a few places.
     """
     torch = package()
     torch.set_num_threads(threads)
@@ -55,14 +58,22 @@ def kernel(case: Case, threads: int = 1, times: int = 0) -> tuple[Callable[[], o
     times = times or copies(case, sum(prod(w) for w in weights))
     given = [[_data(torch, s, case) for s in data] for _ in range(TURNS)]
     learned = [[_weight(torch, s, i) for s in weights] for i in range(times)]
-    kept: list[Any] = [None] * TURNS
+    kept: deque[Any] = deque(maxlen=_kept(case))
 
     def run() -> None:
         with torch.inference_mode():
             for i, weight in enumerate(learned):
-                kept[i % TURNS] = function(*given[i % TURNS], *weight)
+                kept.append(function(*given[i % TURNS], *weight))
 
     return run, times
+
+
+def _kept(case: Case) -> int:
+    """How many results are held, so that others go elsewhere: as many as fill the memory that
+    those of a network take turns in, unless operands are read over and over, or written to."""
+    if case.kind in PRODUCTS or case.kind.startswith("inplace"):
+        return TURNS
+    return max(TURNS, min(MOST, round(2 * AROUND / work(case)[1])))
 
 
 def _data(torch: Any, shape: tuple[int, ...], case: Case) -> Any:

@@ -151,6 +151,15 @@ def test_runs_of_what_is_joined_are_those_in_memory() -> None:
     assert cases(Joined(), (last,)) == [Case("cat", (256, 16))]
 
 
+def test_operands_of_fewer_axes_lie_alike() -> None:
+    class Added(torch.nn.Module):
+        def forward(self, x: Any) -> Any:
+            return x + x.flatten()
+
+    found = [c for c in cases(Added(), "1x8") if c is not None and c.kind != "view"]
+    assert found == [Case("pair", (8,))]
+
+
 def test_modules_are_entered_one_inside_another() -> None:
     part = torch.nn.Sequential(torch.nn.ReLU(), torch.nn.Sigmoid())
     graph = api.load(torch.nn.Sequential(part, torch.nn.Tanh()).eval(), inputs="2x3")

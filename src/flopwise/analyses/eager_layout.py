@@ -153,10 +153,10 @@ def _paired(
     """Sums of what lies alike; else one of the two is read across."""
     if len(operands) < 2:
         return ("scalar", size)
-    for other in operands:
+    for other in (t for t in operands if len(t.sizes) == len(order)):
         shape = [other.sizes[a] for a in order]
         perm = [order.index(a) for a in places.order(other)]
-        kind, *parts = _turned(perm, shape) if len(perm) == len(order) else ("clone", size)
+        kind, *parts = _turned(perm, shape)
         if kind != "clone":
             run = {"clone_matrix": 1, "clone_rows": 3, "clone_other": 1}[kind]
             return ("mixed", size, 1 if kind == "clone_matrix" else parts[run])

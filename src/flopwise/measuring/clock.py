@@ -22,7 +22,7 @@ Work = Callable[[], object]
 
 BRIEF = 1e-3  # s: shorter work is repeated until a reading takes as long
 TRIES = 4  # of a reading by the wall that was interrupted
-DISTURBED = 1.2  # times its least seconds: a product by the wall that others slowed down
+DISTURBED = 1.4  # times its least seconds: a product by the wall that lacked a processor
 PATIENCE, PAUSE = 100, 0.01  # readings of it, so many seconds apart, until it is taken as it is
 QUIET = 0.1  # the undisturbed product: the quantile of its readings that is taken for it
 EFFORT, LIMIT = 4e8, 3e9  # operations of all copies of a kernel: or so, and at most

@@ -108,6 +108,8 @@ def _session(model: str | bytes, threads: int, whole: bool, profile: str = "") -
     if profile:
         options.enable_profiling, options.profile_file_prefix = True, profile
     options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    # Workers that wait for the next run would keep the processors from those of other sessions.
+    options.add_session_config_entry("session.force_spinning_stop", "1")
     options.log_severity_level = 3
     levels = runtime.GraphOptimizationLevel
     options.graph_optimization_level = levels.ORT_ENABLE_ALL if whole else levels.ORT_DISABLE_ALL

@@ -100,7 +100,10 @@ def runner(name: str, device: Device, folder: Path) -> Any:
 def predicted(name: str, device: Device, folder: Path) -> Prediction:
     if device.runtime != "eager":
         return api.predict(folder / listed.file_name(name), device)
-    module, example = listed.built(name, exported=False)
+    from torch import device as placed
+
+    with placed("meta"):  # shapes are all that it takes
+        module, example = listed.built(name, exported=False)
     return api.predict(module, device, inputs=example)
 
 

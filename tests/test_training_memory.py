@@ -313,16 +313,20 @@ def test_fit_on_a_device() -> None:
     assert not over.fit.fits
 
 
-def test_the_largest_batch_where_shapes_are_given() -> None:
-    """The same as where a batch is, of a file and of a config."""
+@pytest.mark.parametrize("source", ["file", "config"])
+def test_the_largest_batch_where_shapes_are_given(source: str) -> None:
+    """The same as where a batch is."""
+    if source == "config":
+        pytest.importorskip("torch")
+        pytest.importorskip("transformers")
     config = {"model_type": "vit", "architectures": ["ViTForImageClassification"],
               "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
               "intermediate_size": 128, "image_size": 32, "patch_size": 16}  # fmt: skip
     small = Device("small", "Small", {"float32": 1e12}, 1e11, memory_bytes=8e9, kind="gpu")
-    for source, shape in ((VGG, (3, 224, 224)), (config, (3, 32, 32))):
-        found = [flopwise.memory(source, train=True, device=small, **options).fit
-                 for options in ({"batch": 4}, {"inputs": (4, *shape)})]  # fmt: skip
-        assert found[0] == found[1] and found[0].largest_batch > 4
+    given, side = (VGG, 224) if source == "file" else (config, 32)
+    found = [flopwise.memory(given, train=True, device=small, **options).fit
+             for options in ({"batch": 4}, {"inputs": (4, 3, side, side)})]  # fmt: skip
+    assert found[0] == found[1] and found[0].largest_batch > 4
 
 
 def test_the_command_and_its_json() -> None:

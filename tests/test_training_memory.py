@@ -318,6 +318,9 @@ def test_the_largest_batch_where_shapes_are_given(source: str) -> None:
     """The same as where a batch is."""
     if source == "config":
         pytest.importorskip("torch")
+        from support import torchvision_ops
+
+        torchvision_ops.available()  # before transformers imports torchvision
         pytest.importorskip("transformers")
     config = {"model_type": "vit", "architectures": ["ViTForImageClassification"],
               "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4,
